@@ -1,0 +1,201 @@
+# cython: freethreading_compatible=True
+"""The pool of threads that all kernels share. Its C code is linked into this module alone; others cimport `run`."""
+
+import operator
+import os
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+
+
+cdef extern from "pool.h":
+    enum: POOL_MAX_THREADS
+    void pool_run(Task task, void *context, int count) noexcept nogil
+    void pool_set_threads(int threads) nogil
+    int pool_get_threads() nogil
+    void pool_set_processors(int processors) nogil
+    double pool_clock() nogil
+
+
+cdef extern from "denormals.h":
+    unsigned denormals_flush() nogil
+    void denormals_restore(unsigned mode) nogil
+
+
+cdef extern from "pythread.h":
+    unsigned long PyThread_get_thread_ident() nogil
+
+
+cdef void run(Task task, void *context, int count) noexcept nogil:
+    pool_run(task, context, count)
+
+
+def set_num_threads(n):
+    """Set how many threads a call may use, the calling thread among them.
+
+    Results do not depend on it, to the last bit. The number holds for the whole process, from the next call on;
+    calls made by several Python threads at once share it: one has the pool, the others each run on their own thread.
+
+    Parameters
+    ----------
+    n : int
+        1 to 1024. The default is the environment variable ``RNNFAST_NUM_THREADS`` or, without it, the number of
+        processors this process may use.
+
+    Raises
+    ------
+    TypeError
+        n is not an integer.
+    ValueError
+        n is below 1 or above 1024.
+
+    Examples
+    --------
+    >>> import rnnfast as rf
+    >>> before = rf.get_num_threads()
+    >>> rf.set_num_threads(1)
+    >>> rf.get_num_threads()
+    1
+    >>> rf.set_num_threads(before)
+    """
+    if isinstance(n, (bool, np.bool_)) or not hasattr(n, "__index__"):
+        raise TypeError(f"n, the number of threads, must be an integer, got {n!r}")
+    number = operator.index(n)
+    if not 1 <= number <= POOL_MAX_THREADS:
+        raise ValueError(f"n, the number of threads, must be 1 to {POOL_MAX_THREADS}, got {n!r}")
+    pool_set_threads(number)
+
+
+def get_num_threads():
+    """Number of threads a call may use, the calling thread among them.
+
+    Returns
+    -------
+    int
+    """
+    return pool_get_threads()
+
+
+def _processors(root="/"):
+    """Processors this process may use: its affinity, and on Linux no more than its control groups' quota (whole
+    processors, at least one)."""
+    number = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(number, int(_quota(root))))
+
+
+def _quota(root):
+    """The tightest quota, in processors, of this process's control groups and those above them; a large number
+    where there is none. `root` is the folder that holds proc and sys."""
+    root = Path(root)
+    quota = 1e6
+    for line in _read(root / "proc/self/cgroup").splitlines():
+        _, controllers, path = line.split(":", 2)
+        if controllers == "":
+            mounts = ["sys/fs/cgroup", "sys/fs/cgroup/unified"]
+        elif "cpu" in controllers.split(","):
+            mounts = ["sys/fs/cgroup/cpu", f"sys/fs/cgroup/{controllers}"]
+        else:
+            continue
+        path = PurePosixPath(path)
+        for mount in mounts:
+            for group in (path, *path.parents):
+                folder = root / mount / str(group).lstrip("/")
+                limit = _read(folder / "cpu.max") or (
+                    _read(folder / "cpu.cfs_quota_us") + " " + _read(folder / "cpu.cfs_period_us"))
+                words = limit.split()
+                if len(words) == 2 and words[0].isdigit() and words[1].isdigit() and int(words[1]) > 0:
+                    quota = min(quota, int(words[0]) / int(words[1]))
+    return quota
+
+
+def _read(path):
+    try:
+        return path.read_text()
+    except (OSError, UnicodeDecodeError):
+        return ""
+
+
+def _start():
+    processors = min(_processors(), POOL_MAX_THREADS)
+    pool_set_processors(processors)
+    wish = os.environ.get("RNNFAST_NUM_THREADS", "").strip()
+    if not wish:
+        pool_set_threads(processors)
+    elif wish.isascii() and wish.isdigit() and 1 <= int(wish) <= POOL_MAX_THREADS:
+        pool_set_threads(int(wish))
+    else:
+        raise ValueError(f"the environment variable RNNFAST_NUM_THREADS must be an integer from 1 to "
+                         f"{POOL_MAX_THREADS}, got {wish!r}")
+
+
+_start()
+
+
+# What follows lets the tests see the pool at work.
+
+cdef struct Probe:
+    int count
+    int inner
+    double wait
+    volatile int *started
+    int *runs
+    unsigned long *threads
+    const volatile double *factors
+    volatile double *products
+
+
+cdef struct InnerProbe:
+    Probe *probe
+    int index
+
+
+cdef void _probe_inner(void *context, int index) noexcept nogil:
+    cdef InnerProbe *p = <InnerProbe *>context
+    cdef Py_ssize_t at = <Py_ssize_t>p.index * p.probe.inner + index
+    p.probe.runs[at] += 1
+    p.probe.threads[at] = PyThread_get_thread_ident()
+
+
+cdef void _probe(void *context, int index) noexcept nogil:
+    cdef Probe *p = <Probe *>context
+    cdef InnerProbe inner = InnerProbe(p, index)
+    cdef double end = pool_clock() + p.wait
+    cdef int others = 0
+    cdef unsigned mode
+    p.started[index] = 1
+    while others < p.count and pool_clock() < end:
+        others = 0
+        while others < p.count and p.started[others]:
+            others += 1
+    pool_run(_probe_inner, &inner, p.inner)
+    p.products[3 * index] = p.factors[0] * p.factors[1]
+    mode = denormals_flush()
+    p.products[3 * index + 1] = p.factors[0] * p.factors[1]
+    denormals_restore(mode)
+    p.products[3 * index + 2] = p.factors[0] * p.factors[1]
+
+
+def _self_test(int count, int inner=1, double wait=0.0, factors=(1.0, 1.0)):
+    """Run `count` tasks, each of which runs `inner` tasks from inside.
+
+    A task first waits until all have started, `wait` seconds at most: with no more tasks than threads that puts each
+    on a thread of its own. Returns how often each ran and on which thread (both (count, inner)), and the product of
+    the two factors as each task found it before, between and after flushing denormals (count, 3).
+    """
+    started = np.zeros(count, np.intc)
+    runs = np.zeros((count, inner), np.intc)
+    threads = np.zeros((count, inner), np.dtype("L"))
+    operands = np.array(factors, np.float64)
+    products = np.zeros((count, 3))
+    cdef int[::1] started_view = started
+    cdef int[:, ::1] runs_view = runs
+    cdef unsigned long[:, ::1] threads_view = threads
+    cdef double[::1] operands_view = operands
+    cdef double[:, ::1] products_view = products
+    cdef Probe probe
+    if count > 0 and inner > 0:
+        probe = Probe(count, inner, wait, &started_view[0], &runs_view[0, 0], &threads_view[0, 0],
+                      &operands_view[0], &products_view[0, 0])
+        with nogil:
+            pool_run(_probe, &probe, count)
+    return runs, threads, products
