@@ -21,7 +21,6 @@ typedef HANDLE Thread;
 #define LOCK_INIT SRWLOCK_INIT
 #define CONDITION_INIT CONDITION_VARIABLE_INIT
 #define THREAD_RESULT unsigned __stdcall
-#define THREAD_LOCAL __declspec(thread)
 
 static void lock(Lock *l) { AcquireSRWLockExclusive(l); }
 static void unlock(Lock *l) { ReleaseSRWLockExclusive(l); }
@@ -60,7 +59,6 @@ typedef pthread_t Thread;
 #define LOCK_INIT PTHREAD_MUTEX_INITIALIZER
 #define CONDITION_INIT PTHREAD_COND_INITIALIZER
 #define THREAD_RESULT void *
-#define THREAD_LOCAL _Thread_local
 
 static void lock(Lock *l) { pthread_mutex_lock(l); }
 static void unlock(Lock *l) { pthread_mutex_unlock(l); }
@@ -131,7 +129,7 @@ static atomic_int sleeping_workers;
 static atomic_int caller_sleeps;
 static atomic_int stopping;
 
-/* Held by the thread that uses the pool, which alone touches the three below. */
+/* Held by the thread that uses the pool, which alone touches the three below. A task that calls pool_run finds it held. */
 static atomic_flag in_use = ATOMIC_FLAG_INIT;
 static Thread workers[POOL_MAX_THREADS];
 static int num_workers;
@@ -139,7 +137,6 @@ static int wanted_workers;
 
 static atomic_int num_threads = 1;
 static atomic_int num_processors = 1;
-static THREAD_LOCAL int inside_task;
 
 static int may_spin(void) { return atomic_load(&num_threads) <= atomic_load(&num_processors); }
 
@@ -172,7 +169,6 @@ static void take_part(void) {
 
 static THREAD_RESULT worker(void *unused) {
     (void)unused;
-    inside_task = 1;
     for (;;) {
         if (!spin(&unclaimed, 0)) {
             lock(&sleep_lock);
@@ -243,7 +239,7 @@ static void wait_until_done(void) {
 
 void pool_run(pool_task task, void *context, int count) {
     int others = atomic_load(&num_threads) - 1;
-    if (count <= 1 || others == 0 || inside_task || atomic_flag_test_and_set(&in_use)) {
+    if (count <= 1 || others == 0 || atomic_flag_test_and_set(&in_use)) {
         for (int index = 0; index < count; index++) task(context, index);
         return;
     }
@@ -254,9 +250,7 @@ void pool_run(pool_task task, void *context, int count) {
     atomic_store(&unfinished, count);
     atomic_store(&unclaimed, count);
     wake_workers(count - 1);
-    inside_task = 1;
     take_part();
-    inside_task = 0;
     wait_until_done();
     atomic_flag_clear(&in_use);
 }
