@@ -1,0 +1,30 @@
+"""Public names that are imported when first used, so that importing the package costs next to nothing."""
+
+import importlib
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+
+def attach(
+    package: str, names: Mapping[str, Sequence[str]]
+) -> tuple[list[str], Callable[[str], Any], Callable[[], list[str]]]:
+    """What a package's `__init__` binds to `__all__`, `__getattr__` and `__dir__`.
+
+    Parameters
+    ----------
+    package : str
+        The package's `__name__`.
+    names : mapping of str to list of str
+        Public names by the module that defines them.
+    """
+    modules = {name: module for module, found in names.items() for name in found}
+
+    def __getattr__(name: str) -> Any:
+        if name not in modules:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        value = getattr(importlib.import_module(modules[name]), name)
+        setattr(sys.modules[package], name, value)
+        return value
+
+    return sorted(modules), __getattr__, lambda: sorted({*vars(sys.modules[package]), *modules})

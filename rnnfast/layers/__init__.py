@@ -1,0 +1,14 @@
+"""Layers: one kind a file. Each is imported when its name is first used."""
+
+from rnnfast._lazy import attach
+
+_names = {
+    "rnnfast.layers._base": ["Block", "Layer", "StatefulLayer"],
+    "rnnfast.layers.recurrent": ["GRU", "LSTM", "RNN"],
+    "rnnfast.layers.cells": ["GRUCell", "LSTMCell", "RNNCell"],
+    "rnnfast.layers.linear": ["Linear"],
+    "rnnfast.layers.embedding": ["Embedding"],
+    "rnnfast.layers.dropout": ["Dropout"],
+    "rnnfast.layers.last": ["Last"],
+}
+__all__, __getattr__, __dir__ = attach(__name__, _names)

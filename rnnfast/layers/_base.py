@@ -1,0 +1,234 @@
+"""What all layers share: parameters by name, gradients, copies, the summary, and the verbs."""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from rnnfast.layers._block import (
+    BackwardOnce,
+    Block,
+    contiguous_runs,
+    float_dtype,
+    lay_end_to_end,
+    real_array,
+    unique_blocks,
+)
+from rnnfast.layers._key import Key, draw_key
+
+__all__ = [
+    "BackwardOnce",
+    "Block",
+    "Gradients",
+    "Key",
+    "Layer",
+    "Parameters",
+    "StatefulLayer",
+    "contiguous_runs",
+    "draw_key",
+    "float_dtype",
+    "lay_end_to_end",
+    "real_array",
+    "unique_blocks",
+]
+
+Axis = int | str
+Backward = Callable[..., Any]
+
+
+class _Named(Mapping[str, np.ndarray]):
+    def __init__(self, slots: Mapping[str, tuple[Block, str]]):
+        self._slots = slots
+
+    def _find(self, name: str) -> tuple[Block, str]:
+        try:
+            return self._slots[name]
+        except KeyError:
+            raise KeyError(f"no parameter {name!r}; there are {', '.join(self._slots) or 'none'}") from None
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._slots)
+
+    def __len__(self) -> int:
+        return len(self._slots)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._slots
+
+    def __repr__(self) -> str:
+        return "{" + ", ".join(f"{name!r}: {array.dtype}{array.shape}" for name, array in self.items()) + "}"
+
+
+class Parameters(_Named):
+    """Parameters by name. Reading gives a read-only view; assigning copies in and advances the layer's version."""
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        block, inner = self._find(name)
+        return block.array(inner)
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        block, inner = self._find(name)
+        block.set(inner, value)
+
+
+class Gradients(_Named):
+    """Gradients by name, as writable views."""
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        block, inner = self._find(name)
+        return block.grad_array(inner)
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        target = self[name]
+        value = real_array(value, f"grads[{name!r}]")
+        if value.shape != target.shape:
+            raise ValueError(f"grads[{name!r}] has shape {target.shape}, got {value.shape}")
+        target[...] = value
+
+
+class Layer:
+    """A layer without state: calling it is inference, `forward` is training.
+
+    A leaf layer sets `self.block` (when it has parameters) and defines `__call__`, `forward`, `config` and
+    `output_shape`. Attributes whose names start with `_cache` are neither copied nor pickled.
+    """
+
+    block: Block | None = None
+    input_shape: tuple[Axis, ...] = ("B", "T", "F")
+    """What the layer takes, for the summary: numbers, or letters where any size will do."""
+    num_directions: int | None = 1
+    """How many directions the output's last axis holds side by side; None: as many as the input's."""
+    has_state: bool = False
+    """Whether `forward` and calls take and give a state."""
+
+    def __call__(self, x: Any, *, lengths: Any = None) -> np.ndarray:
+        """Inference: the output alone, nothing is saved."""
+        raise NotImplementedError
+
+    def forward(self, x: Any, *, lengths: Any = None, rng: Any = None) -> tuple[np.ndarray, Backward]:
+        """Training: the output and `backward(dy, grads=None, need_dx=True) -> dx`.
+
+        `backward` works once. It adds to `self.grads`, or to the mapping given as `grads`; with `need_dx=False`
+        it returns None and saves the work.
+        """
+        raise NotImplementedError
+
+    def config(self) -> dict[str, Any]:
+        """The constructor's arguments, as JSON can hold them."""
+        raise NotImplementedError
+
+    def output_shape(self, shape: tuple[Axis, ...]) -> tuple[Axis, ...]:
+        """The shape that comes of an input shape; axes of any size are letters."""
+        return shape
+
+    def output_lengths(self, lengths: Any) -> Any:
+        """The lengths that hold after this layer; None where it takes time away."""
+        return lengths
+
+    def blocks(self) -> list[Block]:
+        """The parameter blocks in order, each once."""
+        return [] if self.block is None else [self.block]
+
+    def slots(self) -> dict[str, tuple[Block, str]]:
+        """Where each parameter lives: (block, name in the block) by name."""
+        return {} if self.block is None else {name: (self.block, name) for name in self.block.names}
+
+    @property
+    def params(self) -> Parameters:
+        """Parameters by name: reading gives read-only views, assigning copies in."""
+        return Parameters(self.slots())
+
+    @property
+    def grads(self) -> Gradients:
+        """Gradients by name, as writable views."""
+        return Gradients(self.slots())
+
+    @property
+    def dtype(self) -> np.dtype | None:
+        """float32 or float64; None for a layer that has no parameters and takes either."""
+        blocks = self.blocks()
+        return blocks[0].dtype if blocks else None
+
+    @property
+    def num_params(self) -> int:
+        """How many numbers the layer learns."""
+        return sum(block.size for block in self.blocks())
+
+    @property
+    def frozen(self) -> bool:
+        """Whether optimizers leave every parameter as it is. Setting it sets all blocks."""
+        blocks = self.blocks()
+        return bool(blocks) and all(block.frozen for block in blocks)
+
+    @frozen.setter
+    def frozen(self, value: bool) -> None:
+        for block in self.blocks():
+            block.frozen = bool(value)
+
+    def zero_grad(self) -> None:
+        """Set all gradients to zero."""
+        for _, _, grad in contiguous_runs(self.blocks()):
+            grad.fill(0)
+
+    def summary(self) -> None:
+        """Print a table of layers, output shapes and parameters."""
+        print(_table([self._summary_row(self.input_shape)], self.num_params))
+
+    def _summary_row(self, shape: tuple[Axis, ...]) -> tuple[str, tuple[Axis, ...], int]:
+        return type(self).__name__, self.output_shape(shape), self.num_params
+
+    def save(self, path: Any) -> None:
+        """Write architecture and weights to a safetensors file (see `rnnfast.files.save`)."""
+        from rnnfast.files import save
+
+        save(self, path)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self.config().items())})"
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if not name.startswith("_cache")}
+
+
+class StatefulLayer(Layer):
+    """A recurrent layer: it takes a state and gives one back.
+
+    A subclass sets `input_size`, `output_size` (the last axis of y) and `num_directions`.
+    """
+
+    has_state = True
+    input_size: int
+    output_size: int
+
+    def __call__(  # type: ignore[override]
+        self, x: Any, state: Any = None, *, lengths: Any = None, time_major: bool = False, out: Any = None
+    ) -> tuple[np.ndarray, Any]:
+        """Inference: `(y, state)`, nothing is saved."""
+        raise NotImplementedError
+
+    def forward(  # type: ignore[override]
+        self, x: Any, state: Any = None, *, lengths: Any = None, time_major: bool = False, rng: Any = None
+    ) -> tuple[tuple[np.ndarray, Any], Backward]:
+        """Training: `((y, state), backward)` with `backward(dy, dstate=None, grads=None, need_dx=True)`.
+
+        `backward` works once and returns `(dx, dstate)`; dx is None with `need_dx=False`.
+        """
+        raise NotImplementedError
+
+    @property
+    def input_shape(self) -> tuple[Axis, ...]:  # type: ignore[override]
+        """What the layer takes, for the summary."""
+        return ("B", "T", self.input_size)
+
+    def output_shape(self, shape: tuple[Axis, ...]) -> tuple[Axis, ...]:
+        """The shape that comes of an input shape."""
+        return (*shape[:-1], self.output_size)
+
+
+def _table(rows: list[tuple[str, tuple[Axis, ...], int]], total: int) -> str:
+    cells = [("Layer", "Output shape", "Parameters")]
+    cells += [(name, f"({', '.join(map(str, shape))})", f"{count:,}") for name, shape, count in rows]
+    widths = [max(len(row[i]) for row in cells) for i in range(3)]
+    lines = [f"{a:<{widths[0]}}  {b:<{widths[1]}}  {c:>{widths[2]}}" for a, b, c in cells]
+    lines.insert(1, "-" * len(lines[0]))
+    return "\n".join([*lines, lines[1], f"{total:,} parameters"])
