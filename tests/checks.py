@@ -1,10 +1,11 @@
-"""Shared by the tests: random cases, independent loops, central differences, awkward arrays."""
+"""Shared by the tests: random cases, independent loops, central differences, awkward arrays, parameter sets."""
 
 from collections.abc import Callable, Iterator, Mapping
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pytest
 
 GATES = {"rnn": 1, "lstm": 4, "gru": 3}
 VARIANTS: list[tuple[str, dict[str, str]]] = [
@@ -17,7 +18,11 @@ VARIANTS: list[tuple[str, dict[str, str]]] = [
     ("gru", {"reset": "before", "update": "keep"}),
     ("gru", {"reset": "before", "update": "new"}),
 ]
-VARIANT_NAMES = ["-".join([cell, *options.values()]) for cell, options in VARIANTS]
+variants = pytest.mark.parametrize(
+    ("cell", "options"), VARIANTS, ids=["-".join([cell, *options.values()]) for cell, options in VARIANTS]
+)
+directions = pytest.mark.parametrize("reverse", [False, True], ids=["forward", "reverse"])
+dtypes = pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=["float32", "float64"])
 
 
 def make_case(
@@ -74,12 +79,48 @@ def parts(state: Any) -> tuple[np.ndarray, ...]:
 
 
 def cast(value: Any, dtype: Any) -> Any:
-    """Arrays, tuples and dicts of arrays in another dtype."""
+    """Arrays, tuples, dicts and cases of arrays in another dtype; what is no number is left."""
+    if isinstance(value, SimpleNamespace):
+        return SimpleNamespace(**cast(vars(value), dtype))
     if isinstance(value, Mapping):
-        return {name: cast(array, dtype) for name, array in value.items()}
+        return {name: cast(entry, dtype) for name, entry in value.items()}
     if isinstance(value, tuple):
-        return tuple(cast(array, dtype) for array in value)
-    return value.astype(dtype)
+        return tuple(cast(entry, dtype) for entry in value)
+    return value.astype(dtype) if isinstance(value, np.ndarray) else value
+
+
+def zeros_like(state: Any) -> Any:
+    """A state of zeros."""
+    return tuple(np.zeros_like(part) for part in state) if isinstance(state, tuple) else np.zeros_like(state)
+
+
+def rows_of(value: Any, rows: slice) -> Any:
+    """Some rows of an array or of a state."""
+    return tuple(part[rows] for part in value) if isinstance(value, tuple) else value[rows]
+
+
+def some_rows(case: SimpleNamespace, rows: slice, steps: slice = slice(None)) -> SimpleNamespace:
+    """The problem of some rows, and of some steps of them, alone."""
+    return SimpleNamespace(
+        cell=case.cell,
+        options=case.options,
+        params=case.params,
+        x=case.x[rows, steps],
+        state=rows_of(case.state, rows),
+        dy=case.dy[rows, steps],
+        dstate=rows_of(case.dstate, rows),
+    )
+
+
+def run(forward: Callable, backward: Callable, case: SimpleNamespace, **how: Any) -> dict[str, np.ndarray]:
+    """All that a forward and a backward pass give, by name: y, h, c, dx, dh0, dc0 and the parameters' gradients."""
+    y, state, saved = forward(case.cell, case.params, case.x, case.state, **how, **case.options)
+    dx, dstate, grads = backward(saved, case.dy, case.dstate)
+    assert set(grads) == set(case.params)
+    results = {"y": y, "dx": dx, **grads}
+    results.update(zip(("h", "c"), parts(state), strict=False))
+    results.update(zip(("dh0", "dc0"), parts(dstate), strict=False))
+    return results
 
 
 def relative_error(a: Any, b: Any) -> float:
@@ -131,14 +172,10 @@ def check_gradients(forward: Callable, backward: Callable, case: SimpleNamespace
         through_state = sum((a * b).sum() for a, b in zip(parts(state), parts(case.dstate), strict=True))
         return float((y * case.dy).sum() + through_state)
 
-    saved = forward(case.cell, case.params, case.x, case.state, **how, **case.options)[2]
-    dx, dstate, grads = backward(saved, case.dy, case.dstate)
-    assert set(grads) == set(case.params)
-    pairs = {name: (grads[name], array) for name, array in case.params.items()}
-    pairs["x"] = (dx, case.x)
-    for name, gradient, array in zip(("h0", "c0"), parts(dstate), parts(case.state), strict=False):
-        pairs[name] = (gradient, array)
-    for name, (gradient, array) in pairs.items():
+    gradients = run(forward, backward, case, **how)
+    inputs = {**case.params, "dx": case.x, **dict(zip(("dh0", "dc0"), parts(case.state), strict=False))}
+    for name, array in inputs.items():
+        gradient = gradients[name]
         assert np.any(gradient != 0), f"gradient of {name} is all zero"
         error = relative_error(gradient, central_differences(loss, array))
         assert error < tolerance, f"gradient of {name} is off by {error:.1e}"

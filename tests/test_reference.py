@@ -6,11 +6,10 @@ import checks
 import checks_torch
 import numpy as np
 import pytest
+from checks import directions, dtypes, variants
 
 from rnnfast import reference
 
-variants = pytest.mark.parametrize(("cell", "options"), checks.VARIANTS, ids=checks.VARIANT_NAMES)
-directions = pytest.mark.parametrize("reverse", [False, True], ids=["forward", "reverse"])
 ragged = pytest.mark.parametrize("ragged", [False, True], ids=["full", "ragged"])
 GOLDEN = sorted(Path(__file__).with_name("golden").glob("*.npz"))
 
@@ -63,18 +62,12 @@ def test_gru_takes_either_bias_alone(absent):
 @directions
 def test_float32_is_close_to_float64(cell, options, reverse):
     case = checks.make_case(cell, 20, 3, 5, 7, **options)
-    lengths = checks.ragged(3, 20)
-    results = {}
-    for dtype in (np.float64, np.float32):
-        params, x, state, dy, dstate = (
-            checks.cast(value, dtype) for value in (case.params, case.x, case.state, case.dy, case.dstate)
-        )
-        y, final, saved = reference.forward(cell, params, x, state, lengths=lengths, reverse=reverse, **options)
-        dx, initial, grads = reference.backward(saved, dy, dstate)
-        results[dtype] = [y, *checks.parts(final), dx, *checks.parts(initial), *grads.values()]
-        assert {array.dtype for array in results[dtype]} == {np.dtype(dtype)}
-    for got, wanted in zip(results[np.float32], results[np.float64], strict=True):
-        assert 0 < checks.relative_error(got, wanted) < 5e-6
+    how = {"lengths": checks.ragged(3, 20), "reverse": reverse}
+    wanted = checks.run(reference.forward, reference.backward, case, **how)
+    got = checks.run(reference.forward, reference.backward, checks.cast(case, np.float32), **how)
+    for name, array in got.items():
+        assert array.dtype == np.float32
+        assert 0 < checks.relative_error(array, wanted[name]) < 5e-6, name
 
 
 @variants
@@ -83,53 +76,35 @@ def test_each_row_equals_the_row_alone(cell, options, reverse):
     T, B = 6, 5
     case = checks.make_case(cell, T, B, 3, 4, **options)
     lengths = checks.ragged(B, T)
-    y, state, saved = reference.forward(
-        cell, case.params, case.x, case.state, lengths=lengths, reverse=reverse, **options
-    )
-    dx, dstate, grads = reference.backward(saved, case.dy, case.dstate)
-    total = {name: np.zeros_like(grad) for name, grad in grads.items()}
-
-    def row_of(value, row):
-        return tuple(a[row : row + 1] for a in value) if isinstance(value, tuple) else value[row : row + 1]
-
+    whole = checks.run(reference.forward, reference.backward, case, lengths=lengths, reverse=reverse)
+    total = {name: np.zeros_like(array) for name, array in case.params.items()}
     for row, n in enumerate(lengths):
-        alone = slice(row, row + 1), slice(0, n)
-        y_row, state_row, saved_row = reference.forward(
-            cell, case.params, case.x[alone], row_of(case.state, row), reverse=reverse, **options
-        )
-        dx_row, dstate_row, grads_row = reference.backward(saved_row, case.dy[alone], row_of(case.dstate, row))
-        assert_close(y[alone], y_row, 1e-13)
-        assert_close(dx[alone], dx_row, 1e-13)
-        assert not y[row, n:].any()
-        assert not dx[row, n:].any()
-        for whole, part in ((state, state_row), (dstate, dstate_row)):
-            for a, b in zip(checks.parts(row_of(whole, row)), checks.parts(part), strict=True):
-                assert_close(a, b, 1e-13)
-        for name in total:
-            total[name] += grads_row[name]
-    for name in total:
-        assert_close(grads[name], total[name], 1e-13)
+        rows = slice(row, row + 1)
+        alone = checks.some_rows(case, rows, slice(0, n))
+        for name, array in checks.run(reference.forward, reference.backward, alone, reverse=reverse).items():
+            if name in total:
+                total[name] += array
+            elif name in ("y", "dx"):
+                assert_close(whole[name][rows, :n], array, 1e-13)
+                assert not whole[name][rows, n:].any()
+            else:
+                assert_close(whole[name][rows], array, 1e-13)
+    for name, array in total.items():
+        assert_close(whole[name], array, 1e-13)
 
 
 @variants
 @directions
 def test_padding_counts_for_nothing(cell, options, reverse):
     case = checks.make_case(cell, 6, 4, 3, 4, **options)
-    lengths = np.array([3, 0, 6, 1])
-    padding = np.arange(6) >= lengths[:, None]
-    clean = reference.forward(cell, case.params, case.x, case.state, lengths=lengths, reverse=reverse, **options)
-    clean_back = reference.backward(clean[2], case.dy, case.dstate)
-    x, dy = case.x.copy(), case.dy.copy()
-    x[padding] = np.inf
-    dy[padding] = np.nan
-    y, state, saved = reference.forward(cell, case.params, x, case.state, lengths=lengths, reverse=reverse, **options)
-    dx, dstate, grads = reference.backward(saved, dy, case.dstate)
-    pairs = [(y, clean[0]), (dx, clean_back[0]), *((grads[name], clean_back[2][name]) for name in grads)]
-    pairs += zip(
-        checks.parts(state) + checks.parts(dstate), checks.parts(clean[1]) + checks.parts(clean_back[1]), strict=True
-    )
-    for a, b in pairs:
-        assert checks.max_error(a, b) == 0
+    how = {"lengths": np.array([3, 0, 6, 1]), "reverse": reverse}
+    clean = checks.run(reference.forward, reference.backward, case, **how)
+    padding = np.arange(6) >= how["lengths"][:, None]
+    case.x[padding] = np.inf
+    case.dy[padding] = np.nan
+    soiled = checks.run(reference.forward, reference.backward, case, **how)
+    for name in clean:
+        assert checks.same_bits(soiled[name], clean[name]), name
 
 
 @variants
@@ -159,19 +134,17 @@ def test_nothing_to_do(cell, options, reverse, T, B, lengths):
 @variants
 def test_no_state_is_zeros(cell, options):
     case = checks.make_case(cell, 3, 2, 3, 4, **options)
-    zeros = tuple(np.zeros((2, 4)) for _ in checks.parts(case.state))
-    zeros = zeros if cell == "lstm" else zeros[0]
-    y, _, saved = reference.forward(cell, case.params, case.x, **options)
-    wanted = reference.forward(cell, case.params, case.x, zeros, **options)
-    assert checks.same_bits(y, wanted[0])
-    dx, _, grads = reference.backward(saved, case.dy)
-    wanted_dx, _, wanted_grads = reference.backward(wanted[2], case.dy, zeros)
-    assert checks.same_bits(dx, wanted_dx)
-    assert all(checks.same_bits(grads[name], wanted_grads[name]) for name in grads)
+    case.state = checks.zeros_like(case.state)
+    case.dstate = checks.zeros_like(case.dstate)
+    wanted = checks.run(reference.forward, reference.backward, case)
+    case.state = case.dstate = None
+    got = checks.run(reference.forward, reference.backward, case)
+    for name in wanted:
+        assert checks.same_bits(got[name], wanted[name]), name
 
 
 @variants
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@dtypes
 def test_saturates_without_warning(cell, options, dtype):
     case = checks.make_case(cell, 3, 2, 3, 4, dtype, **options)
     y, _, saved = reference.forward(cell, case.params, case.x * dtype(1e4), **options)
