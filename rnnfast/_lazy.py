@@ -7,7 +7,7 @@ from typing import Any
 
 
 def attach(
-    package: str, names: Mapping[str, Sequence[str]]
+    package: str, names: Mapping[str, Sequence[str]], submodules: Sequence[str] = ()
 ) -> tuple[list[str], Callable[[str], Any], Callable[[], list[str]]]:
     """What a package's `__init__` binds to `__all__`, `__getattr__` and `__dir__`.
 
@@ -17,14 +17,19 @@ def attach(
         The package's `__name__`.
     names : mapping of str to list of str
         Public names by the module that defines them.
+    submodules : list of str
+        Modules of the package that are public themselves.
     """
     modules = {name: module for module, found in names.items() for name in found}
+    public = sorted({*modules, *submodules})
 
     def __getattr__(name: str) -> Any:
+        if name in submodules:
+            return importlib.import_module(f"{package}.{name}")
         if name not in modules:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
         value = getattr(importlib.import_module(modules[name]), name)
         setattr(sys.modules[package], name, value)
         return value
 
-    return sorted(modules), __getattr__, lambda: sorted({*vars(sys.modules[package]), *modules})
+    return public, __getattr__, lambda: sorted({*vars(sys.modules[package]), *public})

@@ -29,6 +29,7 @@ __all__ = [
     "float_dtype",
     "lay_end_to_end",
     "real_array",
+    "table",
     "unique_blocks",
 ]
 
@@ -99,7 +100,7 @@ class Layer:
     num_directions: int | None = 1
     """How many directions the output's last axis holds side by side; None: as many as the input's."""
     has_state: bool = False
-    """Whether `forward` and calls take and give a state."""
+    """Whether `forward` takes and gives a state."""
 
     def __call__(self, x: Any, *, lengths: Any = None) -> np.ndarray:
         """Inference: the output alone, nothing is saved."""
@@ -124,6 +125,9 @@ class Layer:
     def output_lengths(self, lengths: Any) -> Any:
         """The lengths that hold after this layer; None where it takes time away."""
         return lengths
+
+    def learn_directions(self, directions: int | None) -> None:
+        """Hear from a model how many directions the layer before puts side by side."""
 
     def blocks(self) -> list[Block]:
         """The parameter blocks in order, each once."""
@@ -172,10 +176,7 @@ class Layer:
 
     def summary(self) -> None:
         """Print a table of layers, output shapes and parameters."""
-        print(_table([self._summary_row(self.input_shape)], self.num_params))
-
-    def _summary_row(self, shape: tuple[Axis, ...]) -> tuple[str, tuple[Axis, ...], int]:
-        return type(self).__name__, self.output_shape(shape), self.num_params
+        print(table([(type(self).__name__, self.output_shape(self.input_shape), self.num_params)], self.num_params))
 
     def save(self, path: Any) -> None:
         """Write architecture and weights to a safetensors file (see `rnnfast.files.save`)."""
@@ -225,7 +226,8 @@ class StatefulLayer(Layer):
         return (*shape[:-1], self.output_size)
 
 
-def _table(rows: list[tuple[str, tuple[Axis, ...], int]], total: int) -> str:
+def table(rows: list[tuple[str, tuple[Axis, ...], int]], total: int) -> str:
+    """The summary's text, of (layer, output shape, parameters) rows."""
     cells = [("Layer", "Output shape", "Parameters")]
     cells += [(name, f"({', '.join(map(str, shape))})", f"{count:,}") for name, shape, count in rows]
     widths = [max(len(row[i]) for row in cells) for i in range(3)]

@@ -1,9 +1,11 @@
 """Where parameters live: one contiguous buffer a leaf layer, laid end to end in a model."""
 
+import math
 import threading
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
@@ -24,6 +26,28 @@ def float_dtype(dtype: Any) -> np.dtype:
     if found is None or found not in (np.dtype(np.float32), np.dtype(np.float64)):
         raise ValueError(f"dtype must be 'float32' or 'float64', got {dtype!r}")
     return found
+
+
+_planning: ContextVar[bool] = ContextVar("planning", default=False)
+
+
+@contextmanager
+def planned() -> Iterator[None]:
+    """Inside, new blocks know their shapes but hold no memory, and initialisers draw nothing.
+
+    So a layer can be made from a file's description and compared with the file before anything is allocated;
+    `lay_end_to_end` then gives its blocks memory.
+    """
+    token = _planning.set(True)
+    try:
+        yield
+    finally:
+        _planning.reset(token)
+
+
+def is_planning() -> bool:
+    """Whether this runs inside `planned()`."""
+    return _planning.get()
 
 
 class Block:
@@ -51,16 +75,18 @@ class Block:
     def __init__(self, shapes: Mapping[str, tuple[int, ...]], dtype: Any = "float32"):
         self.dtype = float_dtype(dtype)
         self.shapes = {name: tuple(int(n) for n in shape) for name, shape in shapes.items()}
-        self.size = sum(int(np.prod(shape)) for shape in self.shapes.values())
+        self.size = sum(math.prod(shape) for shape in self.shapes.values())
         self.version = 0
         self.frozen = False
         self.lock = threading.Lock()
-        self._store(np.zeros(self.size, self.dtype), np.zeros(self.size, self.dtype))
+        self.planned = is_planning()
+        if not self.planned:
+            self._store(np.zeros(self.size, self.dtype), np.zeros(self.size, self.dtype))
 
     def _store(self, data: np.ndarray, grad: np.ndarray) -> None:
         arrays, views, gradients, start = {}, {}, {}, 0
         for name, shape in self.shapes.items():
-            stop = start + int(np.prod(shape))
+            stop = start + math.prod(shape)
             arrays[name] = data[start:stop].reshape(shape)
             views[name] = arrays[name].view()
             views[name].flags.writeable = False
@@ -96,6 +122,8 @@ class Block:
         """
         if name not in self.shapes:
             raise KeyError(f"no parameter {name!r}; there are {', '.join(self.names) or 'none'}")
+        if self.planned:
+            return
         value = real_array(value, f"params[{name!r}]")
         if value.shape != self.shapes[name]:
             raise ValueError(f"params[{name!r}] has shape {self.shapes[name]}, got {value.shape}")
@@ -111,9 +139,11 @@ class Block:
     def rebase(self, data: np.ndarray, grad: np.ndarray) -> None:
         """Move the values into slices of a larger buffer. Views taken before keep the old memory."""
         with self.lock:
-            data[...] = self.data
-            grad[...] = self.grad
+            if not self.planned:
+                data[...] = self.data
+                grad[...] = self.grad
             self._store(data, grad)
+            self.planned = False
 
     def __getstate__(self) -> dict[str, Any]:
         return {
@@ -179,7 +209,7 @@ def contiguous_runs(blocks: Sequence[Block]) -> Iterator[tuple[list[Block], np.n
 
 def lay_end_to_end(blocks: Sequence[Block]) -> None:
     """Move the blocks into one flat buffer (and their gradients into another), unless they are in one already."""
-    if len(list(contiguous_runs(blocks))) <= 1:
+    if is_planning() or (not any(b.planned for b in blocks) and len(list(contiguous_runs(blocks))) <= 1):
         return
     size = sum(block.size for block in blocks)
     data, grad = np.zeros(size, blocks[0].dtype), np.zeros(size, blocks[0].dtype)

@@ -1,0 +1,226 @@
+"""Model files: safetensors with the architecture as JSON in the header. Loading runs no code.
+
+The header's metadata holds `format` ("rnnfast"), `format_version`, `rnnfast_version`, `architecture` (the nested
+plans of the layers) and `extra` (whatever JSON the caller adds).
+"""
+
+import contextlib
+import json
+import math
+import os
+import secrets
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+import rnnfast
+from rnnfast.layers._base import Layer
+from rnnfast.layers._block import lay_end_to_end, planned
+from rnnfast.models._architecture import describe, rebuild
+
+FORMAT_VERSION = 1
+_DTYPES = {"F32": np.dtype(np.float32), "F64": np.dtype(np.float64)}
+# Whole numbers in a plan are sizes and counts, none of which can exceed the number of parameters by much.
+_SMALL = 1 << 16
+
+
+def save(model: Layer, path: Any, *, extra: dict[str, Any] | None = None) -> None:
+    """Write a layer's or model's architecture and weights to a file.
+
+    The file is written beside and renamed, so that a crash leaves an older file of that name whole.
+
+    Parameters
+    ----------
+    model : Layer
+    path : str or path
+    extra : dict, optional
+        Anything JSON can hold, kept with the model: a vocabulary, a licence. `load_with_extra` gives it back.
+
+    Raises
+    ------
+    TypeError
+        When `extra` cannot be written as JSON, or the model holds a layer that is not rnnfast's.
+    OSError
+        When the file cannot be written.
+
+    Examples
+    --------
+    >>> import rnnfast, tempfile
+    >>> model = rnnfast.Sequential(rnnfast.Linear(3, 2))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     model.save(folder + "/model.safetensors")
+    ...     again = rnnfast.load(folder + "/model.safetensors")
+    >>> np.array_equal(model.params["0.weight"], again.params["0.weight"])
+    True
+    """
+    from safetensors.numpy import save as to_bytes
+
+    metadata = {
+        "format": "rnnfast",
+        "format_version": str(FORMAT_VERSION),
+        "rnnfast_version": rnnfast.__version__,
+        "architecture": json.dumps(describe(model)),
+        "extra": json.dumps({} if extra is None else extra),
+    }
+    content = to_bytes({name: np.ascontiguousarray(array) for name, array in model.params.items()}, metadata)
+    write_whole(path, content)
+
+
+def load(path: Any) -> Any:
+    """Read a layer or model that `save` wrote.
+
+    Parameters
+    ----------
+    path : str or path
+
+    Returns
+    -------
+    Layer
+        Of the class that was saved, often a `Sequential`.
+
+    Raises
+    ------
+    ValueError
+        When the file is not a whole, sound rnnfast model; the message says what is wrong with it.
+    OSError
+        When the file cannot be read.
+    """
+    return load_with_extra(path)[0]
+
+
+def load_with_extra(path: Any) -> tuple[Any, dict[str, Any]]:
+    """Read a model and the `extra` that was saved with it; see `load`."""
+    with _opened(path) as file:
+        metadata = file.metadata() or {}
+        _check_format(metadata)
+        headers = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+        found = {name: (tuple(header.get_shape()), header.get_dtype()) for name, header in headers.items()}
+        plan, extra = _parse(metadata, "architecture"), _parse(metadata, "extra")
+        if not isinstance(extra, dict):
+            raise ValueError("its 'extra' is not a JSON object")
+        _check_numbers(plan, max(_SMALL, sum(math.prod(shape) for shape, _ in found.values())))
+        with planned():
+            model = _rebuild(plan)
+        _compare(model, found)
+        lay_end_to_end(model.blocks())
+        for name in found:
+            model.params[name] = file.get_tensor(name)
+    return model, extra
+
+
+def write_whole(path: Any, content: bytes) -> None:
+    """Write a file so that its name always stands for all of the old content or all of the new."""
+    path = os.path.realpath(os.fspath(path))
+    folder, name = os.path.split(path)
+    beside = os.path.join(folder, f".{name}.{secrets.token_hex(4)}.part")
+    try:
+        with open(beside, "xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        if os.path.exists(path):
+            os.chmod(beside, os.stat(path).st_mode & 0o777)
+        os.replace(beside, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(beside)
+        raise
+    _sync_folder(folder)
+
+
+def _sync_folder(folder: str) -> None:
+    # Where folders can be opened (not on Windows), this makes the new name itself outlast a power cut.
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+@contextlib.contextmanager
+def _opened(path: Any) -> Iterator[Any]:
+    """The safetensors file; every ValueError inside gets the file's name in front."""
+    from safetensors import SafetensorError, safe_open
+
+    path = os.fspath(path)
+    with open(path, "rb") as file:
+        start = file.read(8)
+        size = os.fstat(file.fileno()).st_size
+    try:
+        wanted = 8 + int.from_bytes(start, "little")
+        if len(start) < 8:
+            raise ValueError("it is too short to be a safetensors file")
+        try:
+            with safe_open(path, framework="numpy") as tensors:
+                yield tensors
+        except SafetensorError as error:
+            if "IncompleteBuffer" in str(error):
+                raise ValueError("it is damaged: its size is not what its header says, it may be truncated") from error
+            if wanted > size and wanted < 100_000_000:
+                raise ValueError("it is truncated within its header, or not a safetensors file") from error
+            raise ValueError(f"it is not a safetensors file ({error})") from error
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+def _check_format(metadata: dict[str, str]) -> None:
+    if metadata.get("format") != "rnnfast":
+        raise ValueError(f"it is a safetensors file of another format, {metadata.get('format', 'without a name')!r}")
+    version = metadata.get("format_version", "")
+    if not version.isascii() or not version.isdigit():
+        raise ValueError(f"its format version is {version!r}, not a number")
+    if int(version[:9]) > FORMAT_VERSION:
+        raise ValueError(
+            f"its format version is {version}, this rnnfast {rnnfast.__version__} reads up to {FORMAT_VERSION}; "
+            f"it was written by rnnfast {metadata.get('rnnfast_version', 'unknown')}"
+        )
+
+
+def _parse(metadata: dict[str, str], name: str) -> Any:
+    try:
+        return json.loads(metadata[name])
+    except KeyError:
+        raise ValueError(f"its header has no {name!r}") from None
+    except (ValueError, RecursionError):
+        raise ValueError(f"the {name!r} in its header is not JSON that can be read") from None
+
+
+def _check_numbers(plan: Any, limit: int) -> None:
+    """Refuse sizes that the weights in the file cannot fill, before anything is made of them."""
+    waiting = [plan]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, dict):
+            waiting.extend(value.values())
+        elif isinstance(value, list):
+            waiting.extend(value)
+        elif isinstance(value, (int, float)) and not abs(value) <= limit:
+            raise ValueError(f"its architecture has a size of {value}, more than its tensors can fill")
+
+
+def _rebuild(plan: Any) -> Layer:
+    try:
+        return rebuild(plan)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ValueError(f"its architecture is not valid: {error}") from error
+
+
+def _compare(model: Layer, found: dict[str, tuple[tuple[int, ...], str]]) -> None:
+    slots = model.slots()
+    if missing := [name for name in slots if name not in found]:
+        raise ValueError(f"it lacks {_some(missing)}")
+    if extra := [name for name in found if name not in slots]:
+        raise ValueError(f"its architecture has no {_some(extra)}")
+    for name, (block, inner) in slots.items():
+        shape, dtype = found[name]
+        if shape != block.shapes[inner]:
+            raise ValueError(f"tensor {name!r} has shape {shape}, its architecture wants {block.shapes[inner]}")
+        if _DTYPES.get(dtype) != block.dtype:
+            raise ValueError(f"tensor {name!r} has dtype {dtype}, its architecture wants {block.dtype}")
+
+
+def _some(names: list[str]) -> str:
+    shown = ", ".join(repr(name) for name in names[:3])
+    return f"tensor{'s' if len(names) > 1 else ''} {shown}" + (f" and {len(names) - 3} more" if len(names) > 3 else "")

@@ -1,0 +1,77 @@
+"""Checks that layers share. Each names the argument, what it got and what it wants."""
+
+import operator
+from typing import Any
+
+import numpy as np
+
+from rnnfast.layers._block import real_array
+
+
+def size(value: Any, name: str) -> int:
+    """A whole number of at least 1."""
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{name} must be a whole number, got {value!r}") from None
+    if number < 1 or isinstance(value, bool):
+        raise ValueError(f"{name} must be at least 1, got {value!r}")
+    return number
+
+
+def probability(value: Any, name: str) -> float:
+    """A number in [0, 1)."""
+    if not 0 <= value < 1:
+        raise ValueError(f"{name} must be at least 0 and less than 1, got {value!r}")
+    return float(value)
+
+
+def real(x: Any, dtype: np.dtype | None, name: str = "x") -> np.ndarray:
+    """`x` as an array of `dtype`; with None, float64 stays and all else becomes float32."""
+    x = real_array(x, name)
+    if dtype is None:
+        dtype = np.dtype(np.float64 if x.dtype == np.float64 else np.float32)
+    return x if x.dtype == dtype else x.astype(dtype)
+
+
+def features(x: np.ndarray, wanted: int, layer: str) -> None:
+    """The last axis holds `wanted` numbers."""
+    if x.ndim == 0 or x.shape[-1] != wanted:
+        raise ValueError(f"{layer}: x must have shape (..., {wanted}), got {x.shape}")
+
+
+def output_gradient(dy: Any, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    """`dy` in the dtype and shape of the output."""
+    dy = real(dy, dtype, "dy")
+    if dy.shape != shape:
+        raise ValueError(f"dy must have the shape of y, {shape}, got {dy.shape}")
+    return dy
+
+
+def sequence_lengths(lengths: Any, shape: tuple[int, ...]) -> np.ndarray:
+    """Lengths of sequences whose leading axes are `shape`: (B, T), or (T,) for one unbatched sequence.
+
+    Returns
+    -------
+    numpy.ndarray
+        intp (B,), each from 0 to T.
+    """
+    if len(shape) not in (1, 2):
+        raise ValueError(f"lengths need x of shape (B, T, ...) or (T, ...), got leading axes {shape}")
+    lengths = np.asarray(lengths)
+    rows, steps = shape if len(shape) == 2 else (1, shape[0])
+    if lengths.dtype.kind not in "iu" and lengths.size:
+        raise TypeError(f"lengths must be integers, got dtype {lengths.dtype}")
+    if lengths.shape != (rows,) and not (lengths.shape == () and len(shape) == 1):
+        raise ValueError(f"lengths must have shape ({rows},), one for each sequence, got {lengths.shape}")
+    if lengths.size and not (lengths.min() >= 0 and lengths.max() <= steps):
+        raise ValueError(f"lengths must be from 0 to {steps}, got {lengths.min()} to {lengths.max()}")
+    return lengths.reshape(rows).astype(np.intp)
+
+
+def padding(lengths: Any, shape: tuple[int, ...]) -> np.ndarray | None:
+    """True where a step lies beyond its sequence's end, bool of `shape`; None when there are no lengths."""
+    if lengths is None:
+        return None
+    lengths = sequence_lengths(lengths, shape)
+    return (np.arange(shape[-1]) >= lengths[:, None]).reshape(shape)

@@ -1,0 +1,132 @@
+"""Rows of a table, chosen by number."""
+
+from typing import Any
+
+import numpy as np
+
+from rnnfast.layers import _check
+from rnnfast.layers._base import Axis, Backward, BackwardOnce, Block, Layer, float_dtype
+from rnnfast.layers.initializers import normal
+
+
+class Embedding(Layer):
+    """y = weight[ids]: a learned vector for each of `num_embeddings` symbols.
+
+    Parameters
+    ----------
+    num_embeddings : int
+        How many symbols: ids run from 0 to num_embeddings - 1.
+    embedding_dim : int
+        Size of a vector.
+    dtype : str
+        "float32" or "float64".
+    seed : None, int or numpy.random.Generator
+        For the first vectors: standard normal, so that what a Glorot layer above adds up has variance 1.
+
+    Notes
+    -----
+    Parameter: `weight` (num_embeddings, embedding_dim). Given `lengths`, ids beyond a sequence's end may be
+    anything: their vectors are zero and take no gradient.
+
+    Examples
+    --------
+    >>> Embedding(100, 8)(np.array([[3, 1, 4], [1, 5, 9]])).shape
+    (2, 3, 8)
+    """
+
+    block: Block
+    input_shape = ("B", "T")
+
+    def __init__(self, num_embeddings: int, embedding_dim: int, *, dtype: Any = "float32", seed: Any = None):
+        self.num_embeddings = _check.size(num_embeddings, "num_embeddings")
+        self.embedding_dim = _check.size(embedding_dim, "embedding_dim")
+        shape = (self.num_embeddings, self.embedding_dim)
+        self.block = Block({"weight": shape}, float_dtype(dtype))
+        self.block.set("weight", normal(np.random.default_rng(seed), shape))
+
+    def output_shape(self, shape: tuple[Axis, ...]) -> tuple[Axis, ...]:
+        """The shape that comes of an input shape."""
+        return (*shape, self.embedding_dim)
+
+    def config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {
+            "num_embeddings": self.num_embeddings,
+            "embedding_dim": self.embedding_dim,
+            "dtype": str(self.block.dtype),
+        }
+
+    def _ids(self, x: Any, lengths: Any) -> tuple[np.ndarray, np.ndarray | None]:
+        ids = np.asarray(x)
+        if ids.dtype.kind not in "iu" and ids.size:
+            raise TypeError(f"Embedding: x must hold integers, got dtype {ids.dtype}")
+        beyond = _check.padding(lengths, ids.shape)
+        if beyond is not None:
+            ids = np.where(beyond, 0, ids)
+        if ids.size and not (ids.min() >= 0 and ids.max() < self.num_embeddings):
+            where = np.argwhere((ids < 0) | (ids >= self.num_embeddings))[0].tolist()
+            wanted = f"0 to {self.num_embeddings - 1}"
+            raise ValueError(f"Embedding: x must hold numbers from {wanted}, got {ids[tuple(where)]} at {where}")
+        return ids.astype(np.intp), beyond
+
+    def _look_up(self, ids: np.ndarray, beyond: np.ndarray | None) -> np.ndarray:
+        y = self.block.array("weight").take(ids, axis=0)
+        if beyond is not None:
+            y[beyond] = 0
+        return y
+
+    def __call__(self, x: Any, *, lengths: Any = None) -> np.ndarray:
+        """Inference.
+
+        Parameters
+        ----------
+        x : array_like of int (...)
+            Any integer dtype.
+        lengths : array_like of int (B,), optional
+
+        Returns
+        -------
+        numpy.ndarray
+            (..., embedding_dim).
+        """
+        return self._look_up(*self._ids(x, lengths))
+
+    def forward(self, x: Any, *, lengths: Any = None, rng: Any = None) -> tuple[np.ndarray, Backward]:
+        """Training: y and `backward(dy, grads=None, need_dx=True) -> None`; whole numbers have no gradient."""
+        ids, beyond = self._ids(x, lengths)
+        y = self._look_up(ids, beyond)
+        once, shape = BackwardOnce(self.slots()), y.shape
+
+        def backward(dy: Any, grads: Any = None, need_dx: bool = True) -> None:
+            dy = _check.output_gradient(dy, shape, self.block.dtype)
+            once.start()
+            used = slice(None) if beyond is None else ~beyond.ravel()
+            rows = dy.reshape(ids.size, self.embedding_dim)[used]
+            once.add({"weight": sum_rows(rows, ids.ravel()[used], self.num_embeddings)}, grads)
+
+        return y, backward
+
+
+def sum_rows(rows: np.ndarray, ids: np.ndarray, size: int) -> np.ndarray:
+    """Sum the rows of each id: out[k] = Σ rows[i] over ids[i] == k, in ascending i.
+
+    Parameters
+    ----------
+    rows : numpy.ndarray (N, F)
+    ids : numpy.ndarray of int (N,)
+        From 0 to size - 1.
+    size : int
+
+    Returns
+    -------
+    numpy.ndarray
+        (size, F).
+    """
+    total = np.zeros((size, rows.shape[1]), rows.dtype)
+    if len(ids):
+        # Sixteen bits are sorted by radix, in linear time.
+        order = np.argsort(ids.astype(np.uint16) if size <= 1 << 16 else ids, kind="stable")
+        ids = ids[order]
+        starts = np.flatnonzero(np.diff(ids, prepend=-1))
+        total[ids[starts]] = np.add.reduceat(rows[order], starts, axis=0)
+    return total

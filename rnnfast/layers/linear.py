@@ -1,0 +1,147 @@
+"""The affine layer, with an activation if wanted."""
+
+from typing import Any
+
+import numpy as np
+
+from rnnfast import ops
+from rnnfast.layers import _check
+from rnnfast.layers._base import Axis, Backward, BackwardOnce, Block, Layer, float_dtype
+from rnnfast.layers.initializers import glorot_uniform
+
+_ACTIVATIONS = (None, "relu", "tanh", "sigmoid")
+
+
+class Linear(Layer):
+    """y = activation(x Wᵀ + b) on the last axis.
+
+    Parameters
+    ----------
+    in_features, out_features : int
+        Sizes of the last axis of x and y.
+    bias : bool
+        Whether there is a b.
+    activation : None, "relu", "tanh" or "sigmoid"
+    dtype : str
+        "float32" or "float64".
+    seed : None, int or numpy.random.Generator
+        For the first weights: Glorot uniform; b starts at zero.
+
+    Notes
+    -----
+    Parameters: `weight` (out_features, in_features), `bias` (out_features,). Given `lengths`, steps beyond a
+    sequence's end are zero in y and take no part in the gradients.
+
+    Examples
+    --------
+    >>> layer = Linear(3, 2)
+    >>> layer(np.ones((5, 3))).shape, layer.num_params
+    ((5, 2), 8)
+    """
+
+    block: Block
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        bias: bool = True,
+        activation: str | None = None,
+        *,
+        dtype: Any = "float32",
+        seed: Any = None,
+    ):
+        self.in_features = _check.size(in_features, "in_features")
+        self.out_features = _check.size(out_features, "out_features")
+        self.bias = bool(bias)
+        if activation not in _ACTIVATIONS:
+            raise ValueError(f"activation must be one of {', '.join(map(repr, _ACTIVATIONS))}, got {activation!r}")
+        self.activation = activation
+        shapes: dict[str, tuple[int, ...]] = {"weight": (self.out_features, self.in_features)}
+        if self.bias:
+            shapes["bias"] = (self.out_features,)
+        self.block = Block(shapes, float_dtype(dtype))
+        self.block.set("weight", glorot_uniform(np.random.default_rng(seed), shapes["weight"]))  # type: ignore[arg-type]
+
+    @property
+    def input_shape(self) -> tuple[Axis, ...]:  # type: ignore[override]
+        """What the layer takes, for the summary."""
+        return ("B", self.in_features)
+
+    def output_shape(self, shape: tuple[Axis, ...]) -> tuple[Axis, ...]:
+        """The shape that comes of an input shape."""
+        return (*shape[:-1], self.out_features)
+
+    def config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {
+            "in_features": self.in_features,
+            "out_features": self.out_features,
+            "bias": self.bias,
+            "activation": self.activation,
+            "dtype": str(self.block.dtype),
+        }
+
+    def _apply(self, x: Any, lengths: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+        x = _check.real(x, self.block.dtype)
+        _check.features(x, self.in_features, "Linear")
+        beyond = _check.padding(lengths, x.shape[:-1])
+        y = ops.linear(x, self.block.array("weight"), self.block.array("bias") if self.bias else None)
+        if self.activation == "relu":
+            np.maximum(y, 0, out=y)
+        elif self.activation == "tanh":
+            np.tanh(y, out=y)
+        elif self.activation == "sigmoid":
+            # σ(a) = (1 + tanh(a / 2)) / 2, which cannot overflow.
+            y *= 0.5
+            np.tanh(y, out=y)
+            y += 1
+            y *= 0.5
+        if beyond is not None:
+            y[beyond] = 0
+        return x, y, beyond
+
+    def __call__(self, x: Any, *, lengths: Any = None) -> np.ndarray:
+        """Inference.
+
+        Parameters
+        ----------
+        x : array_like (..., in_features)
+        lengths : array_like of int (B,), optional
+
+        Returns
+        -------
+        numpy.ndarray
+            (..., out_features).
+        """
+        return self._apply(x, lengths)[1]
+
+    def forward(self, x: Any, *, lengths: Any = None, rng: Any = None) -> tuple[np.ndarray, Backward]:
+        """Training: y and `backward(dy, grads=None, need_dx=True) -> dx`. x must not change in between."""
+        x, y, beyond = self._apply(x, lengths)
+        weight = self.block.array("weight")
+        slope = self._slope(y)
+        once, shape = BackwardOnce(self.slots()), y.shape
+
+        def backward(dy: Any, grads: Any = None, need_dx: bool = True) -> np.ndarray | None:
+            dy = _check.output_gradient(dy, shape, self.block.dtype)
+            once.start()
+            if slope is not None:
+                dy = dy * slope
+            if beyond is not None:
+                dy = np.where(beyond[..., None], 0, dy)
+            dx, dweight, dbias = ops.linear_backward(x, weight, dy, need_dx=need_dx)
+            once.add({"weight": dweight, "bias": dbias} if self.bias else {"weight": dweight}, grads)
+            return dx
+
+        return y, backward
+
+    def _slope(self, y: np.ndarray) -> np.ndarray | None:
+        """dy/da at the output y, in memory of its own: y belongs to the caller."""
+        if self.activation == "relu":
+            return (y > 0).astype(y.dtype)
+        if self.activation == "tanh":
+            return 1 - y * y
+        if self.activation == "sigmoid":
+            return y * (1 - y)
+        return None

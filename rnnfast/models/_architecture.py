@@ -1,0 +1,68 @@
+"""A network's plan as JSON can hold it, and back. Rebuilding calls the constructors of a fixed set of classes."""
+
+from typing import Any
+
+import rnnfast.layers
+from rnnfast.layers._base import Layer
+
+_LAYERS = ("RNN", "LSTM", "GRU", "RNNCell", "LSTMCell", "GRUCell", "Linear", "Embedding", "Dropout", "Last")
+
+
+def describe(layer: Layer, seen: dict[int, int] | None = None) -> dict[str, Any]:
+    """The plan of a layer or model.
+
+    Returns
+    -------
+    dict
+        `class` and `config`; a model's config holds the plans of its `layers`. A layer that came before, counted
+        depth first from 0, is `{"same_as": number}`.
+    """
+    seen = {} if seen is None else seen
+    if id(layer) in seen:
+        return {"same_as": seen[id(layer)]}
+    seen[id(layer)] = len(seen)
+    layers = getattr(layer, "layers", None)
+    name = type(layer).__name__
+    if isinstance(layers, tuple):
+        return {"class": name, "config": {"layers": [describe(inner, seen) for inner in layers]}}
+    if getattr(rnnfast.layers, name, None) is not type(layer):
+        raise TypeError(f"{name} is not one of rnnfast's layers and cannot be described")
+    return {"class": name, "config": layer.config()}
+
+
+def rebuild(plan: Any, seen: list[Layer] | None = None) -> Layer:
+    """The layer or model of a plan, freshly initialised.
+
+    Raises
+    ------
+    ValueError
+        When the plan is malformed, or names an unknown layer or argument.
+    """
+    seen = [] if seen is None else seen
+    if not isinstance(plan, dict):
+        raise ValueError(f"a layer's plan must be an object, got {plan!r:.60}")
+    if "same_as" in plan:
+        number = plan["same_as"]
+        if type(number) is not int or not 0 <= number < len(seen) or seen[number] is None:
+            raise ValueError(f"no layer {number!r:.60} comes before the one that repeats it")
+        return seen[number]
+    name, config = plan.get("class"), plan.get("config")
+    if not isinstance(config, dict):
+        raise ValueError(f"layer {name!r:.60} has no config")
+    place = len(seen)
+    seen.append(None)  # type: ignore[arg-type]
+    if name == "Sequential":
+        from rnnfast.models.sequential import Sequential
+
+        if set(config) != {"layers"} or not isinstance(config["layers"], list):
+            raise ValueError("the config of a Sequential must be a list of layers")
+        layer: Layer = Sequential(*(rebuild(inner, seen) for inner in config["layers"]))
+    elif name in _LAYERS:
+        try:
+            layer = getattr(rnnfast.layers, name)(**config)
+        except TypeError as error:
+            raise ValueError(f"{name} cannot be made: {error}") from None
+    else:
+        raise ValueError(f"unknown layer {name!r:.60}")
+    seen[place] = layer
+    return layer

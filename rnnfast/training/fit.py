@@ -1,0 +1,145 @@
+"""The training loop."""
+
+import contextlib
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import numpy as np
+
+from rnnfast.layers import _check
+from rnnfast.training._examples import Examples
+from rnnfast.training.evaluate import Means, evaluate_examples, has_time
+from rnnfast.training.history import History
+from rnnfast.training.losses import find_loss
+from rnnfast.training.metrics import find_metrics
+from rnnfast.training.optimizers import find_optimizer
+from rnnfast.training.step import train_step
+
+
+def fit(
+    model: Any,
+    x: Any,
+    y: Any,
+    *,
+    loss: Any,
+    optimizer: Any = "adam",
+    epochs: int = 1,
+    batch_size: int = 32,
+    lengths: Any = None,
+    validation_split: float = 0.0,
+    validation_data: tuple[Any, ...] | None = None,
+    shuffle: bool = True,
+    metrics: Iterable[Any] = (),
+    callbacks: Iterable[Any] = (),
+    seed: Any = None,
+    verbose: bool = True,
+) -> History:
+    """Train a model on arrays.
+
+    Parameters
+    ----------
+    model : Sequential
+    x : array_like (N, T, ...)
+        Inputs, batch first.
+    y : array_like (N, ...)
+        Targets, as the loss wants them; with a time axis where the model's output has one.
+    loss : str or Loss
+        "cross_entropy", "mse", or a loss.
+    optimizer : str or Optimizer
+        "adam", "sgd", or an optimizer; the same one again continues where it was.
+    epochs : int
+        How often to go through the data.
+    batch_size : int
+        Sequences a step.
+    lengths : array_like of int (N,), optional
+        Valid steps of each sequence. A batch is cut to its longest.
+    validation_split : float
+        This last part of the data, before any shuffling, is held out and evaluated after each epoch.
+    validation_data : (x, y) or (x, y, lengths), optional
+        Data to evaluate instead.
+    shuffle : bool
+        Whether to draw a new order each epoch.
+    metrics : iterable of str or callable
+        "accuracy", or functions of (predictions, targets, mask) that give (sum, count).
+    callbacks : iterable
+        Functions of (epoch, logs), or objects with `on_epoch_end(epoch, logs)`. One that returns True ends the fit.
+    seed : None, int or numpy.random.Generator
+        Fixes order and dropout: two fits of equal models are equal to the last bit.
+    verbose : bool
+        Whether to show a bar with the loss, the metrics and the sequences per second.
+
+    Returns
+    -------
+    History
+        Of the epochs that were finished. Ctrl-C ends the fit, and the model keeps what it has learnt.
+
+    Raises
+    ------
+    ValueError, TypeError
+        When shapes, sizes or names do not fit; nothing has been trained then.
+    FloatingPointError
+        When a gradient is not finite; the parameters are those before that step.
+    """
+    loss, optimizer, metrics = find_loss(loss), find_optimizer(optimizer), find_metrics(metrics)
+    calls = [_epoch_end(callback) for callback in callbacks]
+    epochs, batch_size = _check.size(epochs, "epochs"), _check.size(batch_size, "batch_size")
+    timed = has_time(model)
+    examples, held_out = Examples(x, y, lengths, timed=timed), None
+    if validation_data is not None:
+        if not isinstance(validation_data, tuple) or len(validation_data) not in (2, 3):
+            raise ValueError("validation_data must be a tuple (x, y) or (x, y, lengths)")
+        held_out = Examples(*validation_data, timed=timed)
+    elif validation_split:
+        examples, held_out = examples.split(validation_split)
+    if not len(examples):
+        raise ValueError("there are no sequences to fit")
+    model.loss, model.metrics = loss, tuple(metrics.values())
+
+    rng = np.random.default_rng(seed)
+    history = History()
+    try:
+        for epoch in range(epochs):
+            means = Means(metrics)
+            with _bar(len(examples), f"Epoch {epoch + 1}/{epochs}", verbose) as show:
+                order = rng.permutation(len(examples)) if shuffle else None
+                for x_batch, y_batch, batch_lengths, _ in examples.batches(batch_size, order):
+                    step = train_step(
+                        model, x_batch, y_batch, loss, optimizer, lengths=batch_lengths, rng=rng, watch=means.watch
+                    )
+                    means.add("loss", step.loss_sum, step.count)
+                    show(len(x_batch), means.logs())
+                logs = means.logs()
+                if held_out is not None:
+                    found = evaluate_examples(model, held_out, loss, metrics, batch_size)
+                    logs.update({"val_" + name: value for name, value in found.items()})
+                    show(0, logs)
+            history.add(epoch, logs)
+            if any([call(epoch, logs) is True for call in calls]):  # noqa: C419 (every callback is called)
+                break
+    except KeyboardInterrupt:
+        history.interrupted = True
+    return history
+
+
+def _epoch_end(callback: Any) -> Callable[[int, dict[str, float]], Any]:
+    call = getattr(callback, "on_epoch_end", callback)
+    if not callable(call):
+        raise TypeError(f"a callback must be callable or have on_epoch_end, got {callback!r}")
+    return call
+
+
+@contextlib.contextmanager
+def _bar(total: int, title: str, verbose: bool) -> Iterator[Callable[[int, dict[str, float]], None]]:
+    """A progress bar over `total` sequences, as a function of (sequences done, logs to show)."""
+    if not verbose:
+        yield lambda done, logs: None
+        return
+    from tqdm import tqdm  # type: ignore[import-untyped]
+
+    with tqdm(total=total, desc=title, unit="seq") as bar:
+
+        def show(done: int, logs: dict[str, float]) -> None:
+            bar.set_postfix({name: f"{value:.4g}" for name, value in logs.items()}, refresh=not done)
+            bar.update(done)
+
+        yield show
