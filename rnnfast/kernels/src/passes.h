@@ -1,0 +1,197 @@
+/* Passes over whole arrays: activations, losses with their gradients, optimizer steps, sums and dropout.
+ * Included after functions.h, once for each element type.
+ *
+ * Whatever adds up many elements does so in LINES float64 accumulators, element i in accumulator i % LINES, and adds
+ * these in a fixed tree: the same bits on every instruction set. Elsewhere multiplication and addition stay separate
+ * (no vfma), for the same reason.
+ */
+#include "passes_table.h"
+#include "random.h"
+
+#ifndef RNNFAST_PASSES_ONCE
+#define RNNFAST_PASSES_ONCE
+#include <math.h>
+
+#define LINES 16
+
+static inline double add_lines(const double *lines) {
+    double sums[LINES];
+    memcpy(sums, lines, sizeof sums);
+    for (int half = LINES / 2; half; half /= 2)
+        for (int j = 0; j < half; j++) sums[j] += sums[j + half];
+    return sums[0];
+}
+
+/* An initialiser of the table's `passes`, for the element type at hand. */
+#define PASSES_TABLE                                                                                                    \
+    {                                                                                                                   \
+        NAME(pass_exp), NAME(pass_tanh), NAME(pass_sigmoid), NAME(pass_accumulate), NAME(pass_sum_of_squares),          \
+            NAME(pass_squared_error), NAME(pass_cross_entropy), NAME(pass_sgd_step), NAME(pass_adam_step),              \
+            NAME(pass_dropout)                                                                                          \
+    }
+#endif
+
+#define load_some NAME(load_some)
+#define store_some NAME(store_some)
+
+/* The first `count` elements of a vector, the others `rest`. */
+INLINE vec load_some(const real *p, ptrdiff_t count, real rest) {
+    vec v = vset(rest);
+    memcpy(&v, p, (size_t)count * sizeof(real));
+    return v;
+}
+INLINE void store_some(real *p, vec v, ptrdiff_t count) { memcpy(p, &v, (size_t)count * sizeof(real)); }
+
+#define MAP(name, function)                                                                                             \
+    static void NAME(name)(void *to_, const void *from_, ptrdiff_t count) {                                             \
+        real *to = to_;                                                                                                 \
+        const real *from = from_;                                                                                       \
+        ptrdiff_t i = 0;                                                                                                \
+        for (; i + LANES <= count; i += LANES) vstore(to + i, function(vload(from + i)));                               \
+        if (i < count) store_some(to + i, function(load_some(from + i, count - i, 0)), count - i);                      \
+    }
+MAP(pass_exp, vexp)
+MAP(pass_tanh, vtanh)
+MAP(pass_sigmoid, vsigmoid)
+#undef MAP
+
+/* to += from. */
+static void NAME(pass_accumulate)(void *to_, const void *from_, ptrdiff_t count) {
+    real *restrict to = to_;
+    const real *restrict from = from_;
+    for (ptrdiff_t i = 0; i < count; i++) to[i] += from[i];
+}
+
+static double NAME(pass_sum_of_squares)(const void *from_, ptrdiff_t count) {
+    const real *from = from_;
+    double lines[LINES] = {0};
+    ptrdiff_t i = 0;
+    for (; i + LINES <= count; i += LINES)
+        for (int j = 0; j < LINES; j++) lines[j] += (double)from[i + j] * (double)from[i + j];
+    for (int j = 0; i + j < count; j++) lines[j] += (double)from[i + j] * (double)from[i + j];
+    return add_lines(lines);
+}
+
+/* Sum of (p - t)^2 over the elements that count, and its gradient 2 (p - t), zero for the others. */
+static double NAME(pass_squared_error)(void *gradient_, const void *predictions_, const void *targets_,
+                                       const uint8_t *mask, ptrdiff_t count) {
+    real *restrict gradient = gradient_;
+    const real *restrict predictions = predictions_, *restrict targets = targets_;
+    double lines[LINES] = {0};
+    for (ptrdiff_t i = 0; i < count; i += LINES) {
+        int length = count - i < LINES ? (int)(count - i) : LINES;
+        real difference[LINES] = {0};
+        if (length == LINES)
+            for (int j = 0; j < LINES; j++) difference[j] = predictions[i + j] - targets[i + j];
+        else
+            for (int j = 0; j < length; j++) difference[j] = predictions[i + j] - targets[i + j];
+        if (mask)
+            for (int j = 0; j < length; j++) difference[j] = mask[i + j] ? difference[j] : 0;
+        for (int j = 0; j < LINES; j++) lines[j] += (double)difference[j] * (double)difference[j];
+        for (int j = 0; j < LINES; j++) difference[j] *= 2;
+        memcpy(gradient + i, difference, (size_t)length * sizeof(real));
+    }
+    return add_lines(lines);
+}
+
+/* For each row: loss = log(sum of e^logit) - logit[target], gradient = softmax(logits) - onehot(target); both zero
+ * where the mask is. The greatest logit is subtracted first, so that no e^x overflows. */
+static void NAME(pass_cross_entropy)(void *gradient_, double *losses, const void *logits_, const int64_t *targets,
+                                     const uint8_t *mask, ptrdiff_t rows, ptrdiff_t classes) {
+    for (ptrdiff_t row = 0; row < rows; row++) {
+        const real *x = (const real *)logits_ + row * classes;
+        real *g = (real *)gradient_ + row * classes;
+        losses[row] = 0;
+        if (mask && !mask[row]) {
+            memset(g, 0, (size_t)classes * sizeof(real));
+            continue;
+        }
+        vec highest = vset(x[0]);
+        ptrdiff_t i = 0;
+        for (; i + LANES <= classes; i += LANES) highest = vmax(highest, vload(x + i));
+        if (i < classes) highest = vmax(highest, load_some(x + i, classes - i, x[0]));
+        real shift = highest[0];
+        for (int j = 1; j < LANES; j++) shift = highest[j] > shift ? highest[j] : shift;
+
+        double lines[LINES] = {0};
+        for (i = 0; i < classes; i += LINES) {
+            real powers[LINES];
+            for (int j = 0; j < LINES; j += LANES) {
+                ptrdiff_t left = classes - i - j;
+                vec v = left >= LANES ? vload(x + i + j) : load_some(x + i + j, left > 0 ? left : 0, (real)-INFINITY);
+                vstore(powers + j, vexp(v - vset(shift)));
+            }
+            for (int j = 0; j < LINES; j++) lines[j] += (double)powers[j];
+            memcpy(g + i, powers, (size_t)(classes - i < LINES ? classes - i : LINES) * sizeof(real));
+        }
+        double total = add_lines(lines);
+        losses[row] = log(total) - ((double)x[targets[row]] - (double)shift);
+        real factor = (real)(1 / total);
+        for (i = 0; i < classes; i++) g[i] *= factor;
+        g[targets[row]] -= 1;
+    }
+}
+
+/* torch.optim.SGD: g = scale * grad + weight_decay * p; v = momentum * v + g; p -= learning_rate * v, or with
+ * Nesterov's momentum p -= learning_rate * (g + momentum * v). Without velocity p -= learning_rate * g. */
+static void NAME(pass_sgd_step)(void *params_, const void *grads_, void *velocity_, ptrdiff_t count,
+                                const struct sgd *options) {
+    real *restrict params = params_, *restrict velocity = velocity_;
+    const real *restrict grads = grads_;
+    const real rate = (real)options->learning_rate, momentum = (real)options->momentum;
+    const real decay = (real)options->weight_decay, scale = (real)options->scale;
+    /* A factor of one leaves every value as it is, and zero times infinity is no number. */
+    const int decays = options->weight_decay != 0, nesterov = options->nesterov;
+    for (ptrdiff_t i = 0; i < count; i++) {
+        real g = grads[i] * scale;
+        if (decays) g += decay * params[i];
+        if (velocity) {
+            velocity[i] = momentum * velocity[i] + g;
+            g = nesterov ? g + momentum * velocity[i] : velocity[i];
+        }
+        params[i] -= rate * g;
+    }
+}
+
+/* torch.optim.Adam, and AdamW where decoupled (Kingma and Ba 2015, algorithm 1; Loshchilov and Hutter 2019):
+ * g = scale * grad; m += (1 - beta1) (g - m); v = beta2 v + (1 - beta2) g^2;
+ * p -= learning_rate / correction1 * m / (sqrt(v) / sqrt(correction2) + epsilon). */
+static void NAME(pass_adam_step)(void *params_, const void *grads_, void *m_, void *v_, ptrdiff_t count,
+                                 const struct adam *options) {
+    real *restrict params = params_, *restrict m = m_, *restrict v = v_;
+    const real *restrict grads = grads_;
+    const real keep2 = (real)options->beta2, take1 = (real)(1 - options->beta1), take2 = (real)(1 - options->beta2);
+    const real rate = (real)(options->learning_rate / options->correction1), epsilon = (real)options->epsilon;
+    const real root = (real)sqrt(options->correction2), scale = (real)options->scale;
+    const real shrink = options->decoupled ? (real)(1 - options->learning_rate * options->weight_decay) : 1;
+    const real decay = options->decoupled ? 0 : (real)options->weight_decay;
+    const int decays = decay != 0;
+    for (ptrdiff_t i = 0; i < count; i++) {
+        real p = params[i] * shrink, g = grads[i] * scale;
+        if (decays) g += decay * p;
+        m[i] += (g - m[i]) * take1;
+        v[i] = v[i] * keep2 + take2 * g * g;
+        real deviation = sizeof(real) == 4 ? (real)sqrtf((float)v[i]) : (real)sqrt((double)v[i]);
+        params[i] = p - rate * m[i] / (deviation / root + epsilon);
+    }
+}
+
+/* Each unit of one row at one step kept, times `scale`, or zero: word unit % 4 at the counter
+ * (unit / 4, step, row, stream) decides. `to` may be `from`. */
+static void NAME(pass_dropout)(void *to_, const void *from_, ptrdiff_t units, uint32_t step, uint32_t row,
+                               const struct dropout *options) {
+    real *to = to_;
+    const real *from = from_;
+    const real scale = (real)options->scale;
+    for (ptrdiff_t first = 0; first < units; first += 4 * PHILOX_BATCH) {
+        uint32_t numbers[4][PHILOX_BATCH];
+        real factors[4 * PHILOX_BATCH], values[4 * PHILOX_BATCH] = {0};
+        ptrdiff_t length = units - first < 4 * PHILOX_BATCH ? units - first : 4 * PHILOX_BATCH;
+        philox(numbers, (uint32_t)(first / 4), step, row, options->stream, options->key);
+        memcpy(values, from + first, (size_t)length * sizeof(real));
+        for (int j = 0; j < PHILOX_BATCH; j++)
+            for (int w = 0; w < 4; w++) factors[4 * j + w] = numbers[w][j] >= options->threshold ? scale : 0;
+        for (int j = 0; j < 4 * PHILOX_BATCH; j++) values[j] = factors[j] != 0 ? values[j] * factors[j] : 0;
+        memcpy(to + first, values, (size_t)length * sizeof(real));
+    }
+}
