@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from rnnfast import reference
+
 GATES = {"rnn": 1, "lstm": 4, "gru": 3}
 VARIANTS: list[tuple[str, dict[str, str]]] = [
     ("rnn", {"activation": "tanh"}),
@@ -65,6 +67,12 @@ def make_case(
     )
 
 
+def rounded_case(*args: Any, **options: Any) -> SimpleNamespace:
+    """A float64 case of values that float32 holds exactly: (cell, T, B, I, H, seed=0, **options)."""
+    cell, T, B, I, H, *seed = args  # noqa: E741
+    return cast(make_case(cell, T, B, I, H, np.float32, *seed, **options), np.float64)
+
+
 def ragged(B: int, T: int, seed: int = 0) -> np.ndarray:
     """Lengths from 0 to T in no order: 0 and T are among them where B allows."""
     lengths = np.random.default_rng([seed, B, T]).integers(0, T + 1, B)
@@ -121,6 +129,42 @@ def run(forward: Callable, backward: Callable, case: SimpleNamespace, **how: Any
     results.update(zip(("h", "c"), parts(state), strict=False))
     results.update(zip(("dh0", "dc0"), parts(dstate), strict=False))
     return results
+
+
+def run_forward(forward: Callable, case: SimpleNamespace, **how: Any) -> dict[str, np.ndarray]:
+    """What a forward pass gives, by name: y, h, c."""
+    y, state, _ = forward(case.cell, case.params, case.x, case.state, **how, **case.options)
+    return {"y": y, **dict(zip(("h", "c"), parts(state), strict=False))}
+
+
+def assert_accurate(got: Mapping[str, np.ndarray], case: SimpleNamespace, **how: Any) -> None:
+    """Hold results of `run` or `run_forward` against the float64 reference of `case`.
+
+    Float64 must agree to 1e-12, float32 to 2e-6 or twice the error of NumPy's own float32: absolute, and relative to
+    the largest value where that is above 1.
+    """
+
+    def by_reference(dtype: Any) -> dict[str, np.ndarray]:
+        if "dx" in got:
+            return run(reference.forward, reference.backward, cast(case, dtype), **how)
+        return run_forward(reference.forward, cast(case, dtype), **how)
+
+    dtype = got["y"].dtype
+    truth = by_reference(np.float64)
+    plain = by_reference(np.float32) if dtype == np.float32 else None
+    for name, wanted in truth.items():
+        assert got[name].dtype == dtype, name
+        scale = max(1.0, np.abs(wanted).max(initial=0.0))
+        allowed = 1e-12 if plain is None else max(2e-6, 2 * max_error(plain[name], wanted) / scale)
+        error = max_error(got[name], wanted) / scale
+        assert error <= allowed, f"{name} is off by {error:.1e}, allowed {allowed:.1e}"
+
+
+def assert_same_bits(got: Mapping[str, np.ndarray], wanted: Mapping[str, np.ndarray], where: str = "") -> None:
+    """All results have equal bits."""
+    assert got.keys() == wanted.keys()
+    for name in wanted:
+        assert same_bits(got[name], wanted[name]), f"{name} {where}"
 
 
 def relative_error(a: Any, b: Any) -> float:
