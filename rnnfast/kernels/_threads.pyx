@@ -1,4 +1,3 @@
-# cython: freethreading_compatible=True
 """The pool of threads that all kernels share. Its C code is linked into this module alone; others cimport `run`."""
 
 import operator
