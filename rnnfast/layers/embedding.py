@@ -93,9 +93,10 @@ class Embedding(Layer):
 
     def forward(self, x: Any, *, lengths: Any = None, rng: Any = None) -> tuple[np.ndarray, Backward]:
         """Training: y and `backward(dy, grads=None, need_dx=True) -> None`; whole numbers have no gradient."""
+        once = BackwardOnce(self.slots())
         ids, beyond = self._ids(x, lengths)
         y = self._look_up(ids, beyond)
-        once, shape = BackwardOnce(self.slots()), y.shape
+        shape = y.shape
 
         def backward(dy: Any, grads: Any = None, need_dx: bool = True) -> None:
             dy = _check.output_gradient(dy, shape, self.block.dtype)

@@ -76,7 +76,7 @@ class Last(Layer):
         batch = x if x.ndim == 3 else x[None]
         y = np.zeros((batch.shape[0], batch.shape[2]), x.dtype)
         y[rows, :half] = batch[rows, ends, :half]
-        y[rows, half:] = batch[rows, 0, half:]
+        y[rows, half:] = batch[rows, np.zeros_like(rows), half:]
         return y if x.ndim == 3 else y[0]
 
     def __call__(self, x: Any, *, lengths: Any = None) -> np.ndarray:
@@ -108,7 +108,7 @@ class Last(Layer):
             dx = np.zeros(shape, dtype)
             batch, dy = (dx, dy) if dx.ndim == 3 else (dx[None], dy[None])
             batch[rows, ends, :half] = dy[rows, :half]
-            batch[rows, 0, half:] = dy[rows, half:]
+            batch[rows, np.zeros_like(rows), half:] = dy[rows, half:]
             return dx
 
         return y, backward

@@ -118,10 +118,10 @@ class Linear(Layer):
 
     def forward(self, x: Any, *, lengths: Any = None, rng: Any = None) -> tuple[np.ndarray, Backward]:
         """Training: y and `backward(dy, grads=None, need_dx=True) -> dx`. x must not change in between."""
+        once = BackwardOnce(self.slots())
         x, y, beyond = self._apply(x, lengths)
         weight = self.block.array("weight")
-        slope = self._slope(y)
-        once, shape = BackwardOnce(self.slots()), y.shape
+        slope, shape = self._slope(y), y.shape
 
         def backward(dy: Any, grads: Any = None, need_dx: bool = True) -> np.ndarray | None:
             dy = _check.output_gradient(dy, shape, self.block.dtype)

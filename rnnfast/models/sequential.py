@@ -56,6 +56,7 @@ class Sequential(Layer):
     has_state = True
     loss: Any = None
     metrics: tuple[Any, ...] = ()
+    _cache_slots: dict[str, tuple[Block, str]] | None = None
 
     def __init__(self, *layers: Layer):
         if not layers:
@@ -106,13 +107,16 @@ class Sequential(Layer):
 
     def slots(self) -> dict[str, tuple[Block, str]]:
         """Where each parameter lives, by name; a layer used twice goes by its first index."""
-        found: dict[tuple[int, str], str] = {}
-        slots = {}
-        for i, layer in enumerate(self.layers):
-            for name, (block, inner) in layer.slots().items():
-                if found.setdefault((id(block), inner), f"{i}.{name}") == f"{i}.{name}":
-                    slots[f"{i}.{name}"] = (block, inner)
-        return slots
+        if self._cache_slots is None:
+            found: set[tuple[int, str]] = set()
+            slots = {}
+            for i, layer in enumerate(self.layers):
+                for name, (block, inner) in layer.slots().items():
+                    if (id(block), inner) not in found:
+                        found.add((id(block), inner))
+                        slots[f"{i}.{name}"] = (block, inner)
+            self._cache_slots = slots
+        return self._cache_slots
 
     @property
     def flat_data(self) -> np.ndarray:
@@ -217,6 +221,7 @@ class Sequential(Layer):
             `backward(dy, dstate=None, grads=None, need_dx=True) -> (dx, dstate)`. It works once and adds to
             `self.grads`, or to the mapping given, all or nothing.
         """
+        once = BackwardOnce(self.slots())
         states = self._states(state)
         key = None if rng is None else draw_key(rng)
         backwards: list[Backward] = []
@@ -232,11 +237,9 @@ class Sequential(Layer):
                 x, backward_layer = layer.forward(x, lengths=lengths, rng=layer_rng)
             backwards.append(backward_layer)
             lengths = layer.output_lengths(lengths)
-        return (x, tuple(after)), self._backward(x.shape, backwards)
+        return (x, tuple(after)), self._backward(once, x.shape, backwards)
 
-    def _backward(self, shape: tuple[int, ...], backwards: list[Backward]) -> Backward:
-        once = BackwardOnce(self.slots())
-
+    def _backward(self, once: BackwardOnce, shape: tuple[int, ...], backwards: list[Backward]) -> Backward:
         def backward(dy: Any, dstate: Any = None, grads: Any = None, need_dx: bool = True) -> tuple[Any, tuple]:
             dy = np.asarray(dy)
             if dy.shape != shape:
