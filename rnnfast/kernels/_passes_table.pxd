@@ -17,18 +17,18 @@ cdef extern from "passes_table.h" nogil:
         uint32_t stream, threshold
         double scale
 
-    ctypedef void (*map_function)(void *to, const void *source, Py_ssize_t count) noexcept
+    ctypedef void (*map_function)(void *to, const void *source, Py_ssize_t count) noexcept nogil
 
     ctypedef struct passes "struct passes":
         map_function exp, tanh, sigmoid, accumulate
-        double (*sum_of_squares)(const void *source, Py_ssize_t count) noexcept
+        double (*sum_of_squares)(const void *source, Py_ssize_t count) noexcept nogil
         double (*squared_error)(void *gradient, const void *predictions, const void *targets, const uint8_t *mask,
-                                Py_ssize_t count) noexcept
+                                Py_ssize_t count) noexcept nogil
         void (*cross_entropy)(void *gradient, double *losses, const void *logits, const int64_t *targets,
-                              const uint8_t *mask, Py_ssize_t rows, Py_ssize_t classes) noexcept
+                              const uint8_t *mask, Py_ssize_t rows, Py_ssize_t classes) noexcept nogil
         void (*sgd_step)(void *params, const void *grads, void *velocity, Py_ssize_t count,
-                         const sgd_options *options) noexcept
+                         const sgd_options *options) noexcept nogil
         void (*adam_step)(void *params, const void *grads, void *m, void *v, Py_ssize_t count,
-                          const adam_options *options) noexcept
+                          const adam_options *options) noexcept nogil
         void (*dropout)(void *to, const void *source, Py_ssize_t units, uint32_t step, uint32_t row,
-                        const dropout_options *options) noexcept
+                        const dropout_options *options) noexcept nogil

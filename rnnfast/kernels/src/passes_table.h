@@ -26,11 +26,10 @@ struct dropout {
     double scale;       /* of the units kept */
 };
 
+typedef void (*map_function)(void *to, const void *from, ptrdiff_t count);
+
 struct passes {
-    void (*exp)(void *to, const void *from, ptrdiff_t count);
-    void (*tanh)(void *to, const void *from, ptrdiff_t count);
-    void (*sigmoid)(void *to, const void *from, ptrdiff_t count);
-    void (*accumulate)(void *to, const void *from, ptrdiff_t count);
+    map_function exp, tanh, sigmoid, accumulate;
     double (*sum_of_squares)(const void *from, ptrdiff_t count);
     double (*squared_error)(void *gradient, const void *predictions, const void *targets, const uint8_t *mask,
                             ptrdiff_t count);

@@ -1,0 +1,565 @@
+"""Passes over whole arrays: activations, losses with their gradients, optimizer steps, sums and dropout.
+
+Every sum has a fixed order, so that neither the instruction set nor the number of threads changes a bit.
+"""
+
+import math
+import operator
+
+import numpy as np
+
+cimport numpy as cnp
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+
+from rnnfast.kernels._passes_table cimport (
+    PASS_BLOCK, adam_options, dropout_options, map_function, passes, sgd_options)
+from rnnfast.kernels._runtime cimport kernels_of
+from rnnfast.kernels._tables cimport denormals_flush, denormals_restore
+from rnnfast.kernels._threads cimport run
+
+cnp.import_array()
+
+
+cdef extern from "random.h" nogil:
+    enum: PHILOX_BATCH
+    void philox(uint32_t (*numbers)[PHILOX_BATCH], uint32_t first, uint32_t c1, uint32_t c2, uint32_t c3, uint64_t key)
+
+
+cdef enum:
+    # Elements of one task: enough to be worth a thread's while, a whole number of the blocks of a sum.
+    CHUNK = 8 * PASS_BLOCK
+
+
+cdef enum Kind:
+    MAP, SUM_OF_SQUARES, SQUARED_ERROR, CROSS_ENTROPY, SGD, ADAM, DROPOUT
+
+
+# One pass: which, over what, and how it is cut into tasks. `count` elements, or rows of `width` elements.
+cdef struct Pass:
+    Kind kind
+    const passes *table
+    map_function function
+    Py_ssize_t itemsize, count, width, per_task
+    char *to
+    const char *source
+    const char *other
+    char *first_state
+    char *second_state
+    const uint8_t *mask
+    const int64_t *targets
+    double *sums
+    const sgd_options *sgd
+    const adam_options *adam
+    const dropout_options *dropout
+    Py_ssize_t steps, to_row, to_step, source_row, source_step
+
+
+cdef char *_at(const char *start, Py_ssize_t offset) noexcept nogil:
+    return <char *>start + offset if start != NULL else NULL
+
+
+cdef void _task(void *context, int index) noexcept nogil:
+    cdef Pass *p = <Pass *>context
+    cdef Py_ssize_t start = index * p.per_task, stop = min(start + p.per_task, p.count), size, i
+    cdef Py_ssize_t at = start * p.width * p.itemsize, length = (stop - start) * p.width
+    cdef unsigned mode = denormals_flush()
+    if p.kind == MAP:
+        p.function(p.to + at, p.source + at, length)
+    elif p.kind == CROSS_ENTROPY:
+        p.table.cross_entropy(p.to + at, p.sums + start, p.source + at, p.targets + start,
+                              <const uint8_t *>_at(<const char *>p.mask, start), stop - start, p.width)
+    elif p.kind == SGD:
+        p.table.sgd_step(p.to + at, p.source + at, _at(p.first_state, at), length, p.sgd)
+    elif p.kind == ADAM:
+        p.table.adam_step(p.to + at, p.source + at, p.first_state + at, p.second_state + at, length, p.adam)
+    elif p.kind == DROPOUT:
+        for i in range(start, stop):
+            p.table.dropout(p.to + i // p.steps * p.to_row + i % p.steps * p.to_step,
+                            p.source + i // p.steps * p.source_row + i % p.steps * p.source_step,
+                            p.width, <uint32_t>(i % p.steps), <uint32_t>(i // p.steps), p.dropout)
+    else:
+        i = start
+        while i < stop:
+            size = min(<Py_ssize_t>PASS_BLOCK, stop - i)
+            at = i * p.itemsize
+            if p.kind == SUM_OF_SQUARES:
+                p.sums[i // PASS_BLOCK] = p.table.sum_of_squares(p.source + at, size)
+            else:
+                p.sums[i // PASS_BLOCK] = p.table.squared_error(
+                    p.to + at, p.source + at, p.other + at, <const uint8_t *>_at(<const char *>p.mask, i), size)
+            i += size
+    denormals_restore(mode)
+
+
+cdef Pass _pass(Kind kind, Py_ssize_t itemsize, Py_ssize_t count, Py_ssize_t width=1) noexcept:
+    """A pass over `count` rows of `width` elements, its pointers still to be filled in."""
+    cdef Pass p
+    p.kind = kind
+    p.table = &kernels_of(<int>itemsize).passes
+    p.function = NULL
+    p.itemsize, p.count, p.width = itemsize, count, width
+    p.per_task = max(<Py_ssize_t>1, CHUNK // max(width, <Py_ssize_t>1))
+    p.to = p.first_state = p.second_state = NULL
+    p.source = p.other = NULL
+    p.mask = NULL
+    p.targets = NULL
+    p.sums = NULL
+    p.sgd = NULL
+    p.adam = NULL
+    p.dropout = NULL
+    p.steps = p.to_row = p.to_step = p.source_row = p.source_step = 0
+    return p
+
+
+cdef double _run(Pass *p, cnp.ndarray sums=None):
+    """Run the tasks of a pass; the sum of `sums`, where given, from the first to the last."""
+    cdef Py_ssize_t i, length = 0 if sums is None else sums.size
+    cdef double total = 0
+    if sums is not None:
+        p.sums = <double *>cnp.PyArray_DATA(sums)
+    with nogil:
+        if p.count > 0 and p.width > 0:
+            run(_task, p, <int>((p.count + p.per_task - 1) // p.per_task))
+        for i in range(length):
+            total += p.sums[i]
+    return total
+
+
+cdef cnp.ndarray _block_sums(Py_ssize_t count):
+    return np.empty((count + PASS_BLOCK - 1) // PASS_BLOCK)
+
+
+cdef cnp.ndarray _real(str name, array):
+    """`array` as a contiguous float32 or float64 array, copied where it must be."""
+    array = np.asarray(array)
+    if array.dtype.type not in (np.float32, np.float64):
+        raise TypeError(f"{name} must be float32 or float64, got {array.dtype}")
+    if not (array.flags.c_contiguous and array.flags.aligned and array.dtype.isnative):
+        array = np.array(array, array.dtype.type, order="C")
+    return array
+
+
+cdef cnp.ndarray _in_place(str name, array, cnp.ndarray like=None, bint written=True):
+    """Check a one-dimensional array that a pass works on where it lies."""
+    if not isinstance(array, np.ndarray):
+        raise TypeError(f"{name} must be a NumPy array, got {type(array).__name__}")
+    if array.dtype not in (np.float32, np.float64):
+        raise TypeError(f"{name} must be float32 or float64, got {array.dtype}")
+    if array.ndim != 1 or not array.flags.c_contiguous or not array.flags.aligned:
+        raise ValueError(f"{name} must be one-dimensional and contiguous, got shape {array.shape}, "
+                         f"strides {array.strides}")
+    if written and not array.flags.writeable:
+        raise ValueError(f"{name} must be writable, got a read-only array")
+    if like is not None:
+        if array.dtype != like.dtype:
+            raise TypeError(f"{name} must have dtype {like.dtype} as the first argument, got {array.dtype}")
+        if array.shape != (<object>like).shape:
+            raise ValueError(f"{name} must have shape {(<object>like).shape} as the first argument, got {array.shape}")
+    return array
+
+
+cdef _separate(dict arrays):
+    """Refuse arrays that overlap: a pass reads one while it writes another."""
+    names = list(arrays)
+    for i, first in enumerate(names):
+        for second in names[:i]:
+            if np.may_share_memory(arrays[first], arrays[second]):
+                raise ValueError(f"{second} and {first} must not share memory")
+
+
+cdef cnp.ndarray _mask(mask, tuple shape, str meaning):
+    """A contiguous bool array of this shape."""
+    mask = np.asarray(mask)
+    if mask.dtype != np.bool_:
+        raise TypeError(f"mask must be boolean (True counts), got {mask.dtype}")
+    if mask.shape != shape:
+        raise ValueError(f"mask must have shape {shape}, {meaning}, got {mask.shape}")
+    return np.ascontiguousarray(mask)
+
+
+def apply(str name, array):
+    """exp, tanh or sigmoid of every element, by the functions that the kernels use.
+
+    Parameters
+    ----------
+    name : {"exp", "tanh", "sigmoid"}
+    array : array of float32 or float64, any shape
+
+    Returns
+    -------
+    array of the same shape and dtype
+
+    Raises
+    ------
+    ValueError
+        The name is none of the three.
+    TypeError
+        The array is neither float32 nor float64.
+
+    Examples
+    --------
+    >>> from rnnfast.kernels import _passes
+    >>> _passes.apply("sigmoid", np.zeros(2))
+    array([0.5, 0.5])
+    """
+    if name not in ("exp", "tanh", "sigmoid"):
+        raise ValueError(f"name must be 'exp', 'tanh' or 'sigmoid', got {name!r}")
+    cdef cnp.ndarray source = _real("array", array)
+    cdef cnp.ndarray to = np.empty_like(source, subok=False)
+    cdef Pass p = _pass(MAP, source.itemsize, source.size)
+    p.function = p.table.exp if name == "exp" else p.table.tanh if name == "tanh" else p.table.sigmoid
+    p.source = <const char *>cnp.PyArray_DATA(source)
+    p.to = <char *>cnp.PyArray_DATA(to)
+    _run(&p)
+    return to
+
+
+def accumulate(to, source):
+    """to += source, in place.
+
+    Parameters
+    ----------
+    to, source : (n,) arrays of one dtype, float32 or float64, contiguous; they must not overlap
+    """
+    cdef cnp.ndarray target = _in_place("to", to)
+    cdef cnp.ndarray addend = _in_place("source", source, target, written=False)
+    _separate({"to": target, "source": addend})
+    cdef Pass p = _pass(MAP, target.itemsize, target.size)
+    p.function = p.table.accumulate
+    p.to = <char *>cnp.PyArray_DATA(target)
+    p.source = <const char *>cnp.PyArray_DATA(addend)
+    _run(&p)
+
+
+def sum_of_squares(flat):
+    """Sum of the squares of all elements, in float64 and in a fixed order.
+
+    Parameters
+    ----------
+    flat : array of float32 or float64
+
+    Returns
+    -------
+    float
+
+    Examples
+    --------
+    >>> from rnnfast import ops
+    >>> ops.sum_of_squares(np.array([3.0, 4.0]))
+    25.0
+    """
+    cdef cnp.ndarray source = _real("flat", flat)
+    cdef Pass p = _pass(SUM_OF_SQUARES, source.itemsize, source.size)
+    p.source = <const char *>cnp.PyArray_DATA(source)
+    return _run(&p, _block_sums(source.size))
+
+
+def mse(predictions, targets, mask=None):
+    """Sum of squared errors, and its gradient: sum of (p - t)², 2 (p - t).
+
+    Parameters
+    ----------
+    predictions : array of float32 or float64, any shape
+    targets : real array of the same shape
+    mask : bool array, optional
+        True where an element counts. Its shape is that of predictions or the first axes of it, as for (B, T) of
+        (B, T, C). What does not count is not read: it may hold anything.
+
+    Returns
+    -------
+    (float, int, array)
+        The sum, the number of elements that count, and the gradient of the sum, zero where nothing counts.
+
+    Raises
+    ------
+    TypeError, ValueError
+        A dtype or a shape does not fit.
+
+    Examples
+    --------
+    >>> from rnnfast import ops
+    >>> ops.mse(np.array([1.0, 5.0]), np.array([0.0, 2.0]))
+    (10.0, 2, array([2., 6.]))
+    """
+    cdef cnp.ndarray source = _real("predictions", predictions)
+    shape = (<object>source).shape
+    wanted = np.asarray(targets)
+    if wanted.dtype.kind not in "biuf":
+        raise TypeError(f"targets must be real numbers, got {wanted.dtype}")
+    if wanted.shape != shape:
+        raise ValueError(f"targets must have the shape of predictions, {shape}, got {wanted.shape}")
+    cdef cnp.ndarray other = np.require(wanted, source.dtype, ["C", "A"])
+    cdef cnp.ndarray gradient = np.empty_like(source, subok=False)
+    cdef Pass p = _pass(SQUARED_ERROR, source.itemsize, source.size)
+    cdef cnp.ndarray counts
+    count = source.size
+    if mask is not None:
+        axes = np.ndim(mask)
+        counts = _mask(mask, shape[:axes], f"the first axes of predictions {shape}")
+        counts = np.repeat(counts.ravel(), math.prod(shape[axes:]))
+        count = int(np.count_nonzero(counts))
+        p.mask = <const uint8_t *>cnp.PyArray_DATA(counts)
+    p.source = <const char *>cnp.PyArray_DATA(source)
+    p.other = <const char *>cnp.PyArray_DATA(other)
+    p.to = <char *>cnp.PyArray_DATA(gradient)
+    return _run(&p, _block_sums(source.size)), count, gradient
+
+
+def cross_entropy(logits, targets, mask=None):
+    """Sum of the softmax cross-entropies of all rows, and its gradient.
+
+    A row's loss is log(sum of exp(logits)) - logits[target], its gradient softmax(logits) - onehot(target).
+
+    Parameters
+    ----------
+    logits : (..., C) array of float32 or float64
+        Of any size; -inf is fine for a class that is not the target.
+    targets : (...) integer array
+        Classes, 0 to C - 1.
+    mask : (...) bool array, optional
+        True where a row counts. Logits and targets of the other rows are not read: they may hold anything.
+
+    Returns
+    -------
+    (float, int, array)
+        The sum, the number of rows that count, and the gradient of the sum, zero in rows that do not count.
+
+    Raises
+    ------
+    TypeError, ValueError
+        A dtype or a shape does not fit, or a target that counts is out of range.
+
+    Examples
+    --------
+    >>> from rnnfast import ops
+    >>> total, count, gradient = ops.cross_entropy(np.zeros((1, 4)), np.array([2]))
+    >>> round(total, 6), count, gradient
+    (1.386294, 1, array([[ 0.25,  0.25, -0.75,  0.25]]))
+    """
+    cdef cnp.ndarray source = _real("logits", logits)
+    shape = (<object>source).shape
+    if len(shape) == 0:
+        raise ValueError("logits must have shape (..., C), got a single number")
+    *leading, classes = shape
+    leading = tuple(leading)
+    wanted = np.asarray(targets)
+    if wanted.dtype.kind not in "iu":
+        raise TypeError(f"targets must be integers, got {wanted.dtype}")
+    if wanted.shape != leading:
+        raise ValueError(f"targets must have the shape of logits without the last axis, {leading}, "
+                         f"got {wanted.shape}")
+    cdef cnp.ndarray gradient = np.empty_like(source, subok=False)
+    # Our own copy: nobody can change it between the check and the pass.
+    cdef cnp.ndarray chosen = np.array(wanted, np.int64, order="C")
+    cdef Py_ssize_t rows = chosen.size, row = 0, counted = 0
+    cdef Pass p = _pass(CROSS_ENTROPY, source.itemsize, rows, classes)
+    cdef int64_t last = classes - 1
+    cdef cnp.ndarray counts
+    if mask is not None:
+        counts = _mask(mask, leading, "that of targets")
+        if np.may_share_memory(counts, mask):
+            counts = counts.copy()
+        p.mask = <const uint8_t *>cnp.PyArray_DATA(counts)
+    p.targets = <const int64_t *>cnp.PyArray_DATA(chosen)
+    with nogil:
+        while row < rows:
+            if p.mask == NULL or p.mask[row]:
+                if p.targets[row] < 0 or p.targets[row] > last:
+                    break
+                counted += 1
+            row += 1
+    if row < rows:
+        raise ValueError(f"targets must be classes 0 to {classes - 1} (logits have shape {shape}), got "
+                         f"{wanted.flat[row]} at {tuple(map(int, np.unravel_index(row, wanted.shape)))}")
+    p.source = <const char *>cnp.PyArray_DATA(source)
+    p.to = <char *>cnp.PyArray_DATA(gradient)
+    return _run(&p, np.zeros(rows)), counted, gradient
+
+
+def sgd_step(params, grads, velocity, *, double learning_rate, double momentum=0.0, double weight_decay=0.0,
+             double scale=1.0, bint nesterov=False):
+    """One step of stochastic gradient descent, in place, as torch.optim.SGD.
+
+    g = scale grads + weight_decay params; v = momentum v + g; params -= learning_rate v, or with Nesterov's momentum
+    params -= learning_rate (g + momentum v).
+
+    Parameters
+    ----------
+    params, grads : (n,) contiguous arrays of one dtype, float32 or float64
+    velocity : (n,) array of that dtype, or None
+        The momentum's memory, zeros before the first step. None leaves momentum out, which must then be 0.
+    learning_rate, momentum, weight_decay : float
+    scale : float
+        Multiplies the gradients before all else, as clipping by the norm does.
+    nesterov : bool
+
+    Raises
+    ------
+    TypeError, ValueError
+        Shapes or dtypes differ, an array is read-only, not contiguous or overlaps another, or momentum has no velocity.
+    """
+    cdef cnp.ndarray to = _in_place("params", params)
+    cdef cnp.ndarray source = _in_place("grads", grads, to, written=False)
+    cdef cnp.ndarray memory
+    cdef Pass p = _pass(SGD, to.itemsize, to.size)
+    arrays = {"params": to, "grads": source}
+    if velocity is not None:
+        memory = arrays["velocity"] = _in_place("velocity", velocity, to)
+        p.first_state = <char *>cnp.PyArray_DATA(memory)
+    elif momentum != 0:
+        raise ValueError(f"velocity must be an array where momentum is not 0, got None with momentum {momentum}")
+    _separate(arrays)
+    cdef sgd_options options
+    options.learning_rate, options.momentum, options.weight_decay = learning_rate, momentum, weight_decay
+    options.scale, options.nesterov = scale, nesterov
+    p.to = <char *>cnp.PyArray_DATA(to)
+    p.source = <const char *>cnp.PyArray_DATA(source)
+    p.sgd = &options
+    _run(&p)
+
+
+def adam_step(params, grads, m, v, *, double learning_rate, double beta1=0.9, double beta2=0.999,
+              double epsilon=1e-8, double weight_decay=0.0, step, double scale=1.0, bint decoupled=False):
+    """One step of Adam (Kingma and Ba 2015, algorithm 1), in place, as torch.optim.Adam, or AdamW where decoupled.
+
+    Parameters
+    ----------
+    params, grads : (n,) contiguous arrays of one dtype, float32 or float64
+    m, v : (n,) arrays of that dtype
+        Running means of the gradient and of its square, zeros before the first step.
+    learning_rate, beta1, beta2, epsilon, weight_decay : float
+    step : int
+        1 at the first step.
+    scale : float
+        Multiplies the gradients before all else, as clipping by the norm does.
+    decoupled : bool
+        Weight decay shrinks the parameters (Loshchilov and Hutter 2019) and does not enter the gradient.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Shapes or dtypes differ, an array is read-only, not contiguous or overlaps another, step is below 1, or a beta
+        is outside [0, 1).
+    """
+    cdef cnp.ndarray to = _in_place("params", params)
+    cdef cnp.ndarray source = _in_place("grads", grads, to, written=False)
+    cdef cnp.ndarray mean = _in_place("m", m, to), square = _in_place("v", v, to)
+    _separate({"params": to, "grads": source, "m": mean, "v": square})
+    number = operator.index(step)
+    if number < 1:
+        raise ValueError(f"step must be 1 or more, got {number}")
+    for name, beta in (("beta1", beta1), ("beta2", beta2)):
+        if not 0 <= beta < 1:
+            raise ValueError(f"{name} must be 0 or more and below 1, got {beta}")
+    cdef adam_options options
+    options.learning_rate, options.beta1, options.beta2, options.epsilon = learning_rate, beta1, beta2, epsilon
+    options.weight_decay, options.scale, options.decoupled = weight_decay, scale, decoupled
+    options.correction1, options.correction2 = 1 - beta1**number, 1 - beta2**number
+    cdef Pass p = _pass(ADAM, to.itemsize, to.size)
+    p.to = <char *>cnp.PyArray_DATA(to)
+    p.source = <const char *>cnp.PyArray_DATA(source)
+    p.first_state = <char *>cnp.PyArray_DATA(mean)
+    p.second_state = <char *>cnp.PyArray_DATA(square)
+    p.adam = &options
+    _run(&p)
+
+
+cdef bint _side_by_side(array):
+    return array.strides[array.ndim - 1] == array.itemsize and array.flags.aligned
+
+
+cdef cnp.ndarray _rows(str name, array):
+    """A float32 or float64 array with elements side by side in its last axis, copied where they are not."""
+    array = np.asarray(array)
+    if array.dtype.type not in (np.float32, np.float64):
+        raise TypeError(f"{name} must be float32 or float64, got {array.dtype}")
+    if array.ndim not in (2, 3):
+        raise ValueError(f"{name} must have shape (B, T, F) or (B, F), got {array.shape}")
+    if _side_by_side(array) and array.dtype.isnative:
+        return array
+    return np.array(array, array.dtype.type, order="C")
+
+
+def dropout(x, double p, key, stream, out=None):
+    """Inverted dropout: each unit zero with probability p, otherwise x / (1 - p) (Srivastava et al. 2014).
+
+    Which units depends on (key, stream, step, row, unit) alone: Philox4x32-10 (Salmon et al. 2011) at the counter
+    (unit / 4, step, row, stream). The same call on the gradient of the output gives that of the input.
+
+    Parameters
+    ----------
+    x : (B, T, F) or (B, F) array of float32 or float64
+        (B, F) is one step, number 0.
+    p : float
+        0 to 1.
+    key : int
+        64 bits.
+    stream : int
+        32 bits: tells the layers of a model apart.
+    out : array of x's shape and dtype, optional
+        Where the result goes; may be x.
+
+    Returns
+    -------
+    array of x's shape and dtype
+
+    Raises
+    ------
+    TypeError, ValueError
+        An argument has the wrong dtype, shape or range.
+
+    Examples
+    --------
+    >>> from rnnfast import ops
+    >>> ops.dropout(np.ones((2, 4)), 0.5, key=1, stream=0)
+    array([[2., 0., 0., 0.],
+           [0., 0., 0., 2.]])
+    """
+    cdef cnp.ndarray source = _rows("x", x), to
+    shape, strides = (<object>source).shape, (<object>source).strides
+    if not 0 <= p <= 1:
+        raise ValueError(f"p, the probability to drop a unit, must be 0 to 1, got {p}")
+    words = {"key": (operator.index(key), 64), "stream": (operator.index(stream), 32)}
+    for name, (value, bits) in words.items():
+        if not 0 <= value < 2**bits:
+            raise ValueError(f"{name} must be 0 to 2**{bits} - 1, got {value}")
+    if out is None:
+        to = np.empty(shape, source.dtype)
+    else:
+        if not isinstance(out, np.ndarray) or out.dtype != source.dtype:
+            raise TypeError(f"out must be an array of dtype {source.dtype}, got "
+                            f"{out.dtype if isinstance(out, np.ndarray) else type(out).__name__}")
+        if out.shape != shape:
+            raise ValueError(f"out must have the shape of x, {shape}, got {out.shape}")
+        if not out.flags.writeable:
+            raise ValueError("out must be writable, got a read-only array")
+        to = out if _side_by_side(out) else np.empty(shape, source.dtype)
+        same = cnp.PyArray_DATA(to) == cnp.PyArray_DATA(source) and (<object>to).strides == strides
+        if not same and np.may_share_memory(to, source):
+            source = source.copy()
+            strides = (<object>source).strides
+    cdef dropout_options options
+    options.key, options.stream = words["key"][0], words["stream"][0]
+    options.threshold = min(math.floor(p * 2**32), 2**32 - 1)
+    options.scale = 1 / (1 - p) if p < 1 else 0
+    steps = shape[1] if len(shape) == 3 else 1
+    cdef Pass task = _pass(DROPOUT, source.itemsize, shape[0] * steps, shape[len(shape) - 1])
+    task.steps = steps
+    task.source_row, task.to_row = strides[0], (<object>to).strides[0]
+    if len(shape) == 3:
+        task.source_step, task.to_step = strides[1], (<object>to).strides[1]
+    task.source = <const char *>cnp.PyArray_DATA(source)
+    task.to = <char *>cnp.PyArray_DATA(to)
+    task.dropout = &options
+    _run(&task)
+    if out is None or out is to:
+        return to
+    out[...] = to
+    return out
+
+
+def _philox(counter, key):
+    """The four words at a counter (four words), for the published test vectors."""
+    cdef uint32_t numbers[4][PHILOX_BATCH]
+    philox(numbers, counter[0], counter[1], counter[2], counter[3], key)
+    return [numbers[word][0] for word in range(4)]
