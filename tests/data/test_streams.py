@@ -13,23 +13,22 @@ def test_every_token_is_a_target_once_and_streams_run_on(targets, batch_size, ch
     ids = np.random.default_rng(targets).permutation(1000)[: targets + 1]
     streams = [[] for _ in range(batch_size)]
     batches = list(stream_batches(ids, batch_size, chunk))
-    for number, (x, y, mask) in enumerate(batches):
+    for number, (x, y, lengths) in enumerate(batches):
         assert x.shape == y.shape
         assert x.shape[0] == batch_size
         assert x.shape[1] == chunk or number == len(batches) - 1
-        assert mask is None or number == len(batches) - 1
+        assert lengths is None or (number == len(batches) - 1 and lengths.shape == (batch_size,))
         for row in range(batch_size):
-            counted = np.ones(x.shape[1], bool) if mask is None else mask[row]
-            assert counted[: counted.sum()].all()
-            streams[row].extend(zip(x[row][counted], y[row][counted], strict=True))
+            counted = x.shape[1] if lengths is None else lengths[row]
+            streams[row].extend(zip(x[row, :counted], y[row, :counted], strict=True))
     assert [target for stream in streams for _, target in stream] == ids[1:].tolist()
     assert [token for stream in streams for token, _ in stream] == ids[:-1].tolist()
-    lengths = [len(stream) for stream in streams]
-    assert max(lengths) - min(lengths) <= 1
+    sizes = [len(stream) for stream in streams]
+    assert max(sizes) - min(sizes) <= 1
 
 
 def test_known_layout():
-    batches = [(x.tolist(), y.tolist(), mask) for x, y, mask in stream_batches(np.arange(13), 3, 3)]
+    batches = [(x.tolist(), y.tolist(), lengths) for x, y, lengths in stream_batches(np.arange(13), 3, 3)]
     assert batches == [
         ([[0, 1, 2], [4, 5, 6], [8, 9, 10]], [[1, 2, 3], [5, 6, 7], [9, 10, 11]], None),
         ([[3], [7], [11]], [[4], [8], [12]], None),
