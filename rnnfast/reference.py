@@ -433,8 +433,9 @@ def _parts(cell: str, name: str, state: State, shape: tuple[int, int], dtype: An
     return [_check_shape(name, np.asarray(array, dtype), shape) for array in arrays]
 
 
-def _check(cell: str, params: Mapping[str, ArrayLike], x: ArrayLike, options: dict[str, str]) -> Any:
-    """The parameters and x as arrays of one dtype."""
+def _check(
+    cell: str, params: Mapping[str, ArrayLike], x: ArrayLike, options: dict[str, str]
+) -> tuple[dict[str, Array], Array]:
     if cell not in GATES:
         raise ValueError(f"cell must be one of {', '.join(GATES)}, got {cell!r}")
     for name, choice in options.items():
