@@ -7,10 +7,10 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
+Batch = tuple[npt.NDArray, npt.NDArray, npt.NDArray[np.int64] | None]
 
-def stream_batches(
-    ids: npt.ArrayLike, batch_size: int, chunk: int
-) -> Iterator[tuple[npt.NDArray, npt.NDArray, npt.NDArray[np.bool_] | None]]:
+
+def stream_batches(ids: npt.ArrayLike, batch_size: int, chunk: int) -> Iterator[Batch]:
     """Cut one long sequence into batches for truncated backpropagation with carried state.
 
     The sequence is laid out as `batch_size` contiguous streams (the layout of the Penn Treebank experiments of
@@ -31,9 +31,9 @@ def stream_batches(
     x : array, shape (B, k), k <= K
     y : array, shape (B, k)
         The token that follows each of x.
-    mask : bool array, shape (B, k), or None
-        Which targets count. None means all of them. Only the last batch may have one: where the N - 1 targets do not
-        divide into B equal streams, some streams are one token shorter, and repeat their last.
+    lengths : int64 array, shape (B,), or None
+        How many of the k count in each stream. None means all. Only the last batch may have it: where the N - 1
+        targets do not divide into B equal streams, some streams are one token shorter, and repeat their last.
 
     Raises
     ------
@@ -42,10 +42,10 @@ def stream_batches(
 
     Examples
     --------
-    >>> for x, y, mask in stream_batches(range(8), batch_size=2, chunk=3):
-    ...     print(x.tolist(), y.tolist(), None if mask is None else mask.tolist())
+    >>> for x, y, lengths in stream_batches(range(8), batch_size=2, chunk=3):
+    ...     print(x.tolist(), y.tolist(), lengths)
     [[0, 1, 2], [4, 5, 6]] [[1, 2, 3], [5, 6, 7]] None
-    [[3], [6]] [[4], [7]] [[True], [False]]
+    [[3], [6]] [[4], [7]] [1 0]
     """
     tokens = np.asarray(ids)
     if tokens.ndim != 1 or tokens.dtype.kind not in "iu":
@@ -58,9 +58,7 @@ def stream_batches(
     return _cut(tokens, targets, batch_size, chunk)
 
 
-def _cut(
-    tokens: npt.NDArray, targets: int, batch_size: int, chunk: int
-) -> Iterator[tuple[npt.NDArray, npt.NDArray, npt.NDArray[np.bool_] | None]]:
+def _cut(tokens: npt.NDArray, targets: int, batch_size: int, chunk: int) -> Iterator[Batch]:
     short, longer = divmod(targets, batch_size)
     row = np.arange(batch_size)
     starts = row * short + np.minimum(row, longer)
@@ -69,5 +67,5 @@ def _cut(
     for begin in range(0, longest, chunk):
         time = np.arange(begin, min(begin + chunk, longest))
         places = starts[:, None] + np.minimum(time, lengths[:, None] - 1)
-        mask = time < lengths[:, None]
-        yield tokens[places], tokens[places + 1], None if mask.all() else mask
+        left = np.minimum(lengths - begin, len(time))
+        yield tokens[places], tokens[places + 1], None if (left == len(time)).all() else left

@@ -1,0 +1,371 @@
+"""Recurrent language models: one token after the other, the state carried on."""
+
+import math
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from rnnfast import files
+from rnnfast.data.streams import stream_batches
+from rnnfast.data.vocabulary import Vocabulary
+from rnnfast.layers import GRU, LSTM, RNN, Dropout, Embedding, Linear, _check
+from rnnfast.models.sequential import Sequential
+from rnnfast.training import Adam, CrossEntropy, History, train_step
+
+_CELLS = {"lstm": LSTM, "gru": GRU, "rnn": RNN}
+_EXTRA = "language_model"
+_WARM_UP_STEPS = 100
+_EVALUATION_CHUNK = 256
+_EVALUATION_STREAMS = 16
+
+
+class LanguageModel:
+    """Predict each token of a sequence from all that came before it.
+
+        h_t = cell(E[w_t], h_{t-1})                       E is the embedding, the cell one or more recurrent layers
+        P(w_{t+1} | w_1 ... w_t) = softmax(V h_t + b)
+
+    Mikolov et al. 2010, "Recurrent neural network based language model". `fit` minimises the mean negative log
+    probability by truncated back-propagation through time (Williams and Peng 1990): the text runs in parallel streams,
+    gradients flow through `chunk` steps, and the state is carried from one chunk to the next. Perplexity is exp of
+    that mean.
+
+    Parameters
+    ----------
+    tokens : Vocabulary or int
+        A vocabulary of characters: text goes in and out as str. Or a number of tokens: arrays of integers below it
+        go in and out.
+    cell : "lstm", "gru" or "rnn"
+    hidden_size, embedding_dim, num_layers : int
+    dropout : float
+        Of every recurrent layer's output (Zaremba, Sutskever and Vinyals 2014, section 3.2).
+    dtype : str
+        "float32" or "float64".
+    seed : None, int or numpy.random.Generator
+        For the first weights.
+
+    Attributes
+    ----------
+    network : Sequential
+        Embedding, recurrent layers, dropout where there is any, linear output.
+    vocabulary : Vocabulary or None
+    num_tokens : int
+
+    Examples
+    --------
+    >>> text = "abc" * 200
+    >>> model = LanguageModel(Vocabulary(text), hidden_size=16, embedding_dim=8, seed=0)
+    >>> history = model.fit(text, epochs=5, batch_size=4, chunk=10, learning_rate=0.03, seed=0, verbose=False)
+    >>> model.generate("ab", 5, temperature=0.0)
+    'cabca'
+    """
+
+    def __init__(
+        self,
+        tokens: Vocabulary | int,
+        *,
+        cell: str = "gru",
+        hidden_size: int = 256,
+        embedding_dim: int = 64,
+        num_layers: int = 1,
+        dropout: float = 0.0,
+        dtype: str = "float32",
+        seed: Any = None,
+    ):
+        if cell not in _CELLS:
+            raise ValueError(f"cell must be one of {', '.join(map(repr, _CELLS))}, got {cell!r}")
+        vocabulary = tokens if isinstance(tokens, Vocabulary) else None
+        num_tokens = len(tokens) if isinstance(tokens, Vocabulary) else tokens
+        rng = np.random.default_rng(seed)
+        recurrent = _CELLS[cell](embedding_dim, hidden_size, num_layers, dropout=dropout, dtype=dtype, seed=rng)
+        self._set(
+            Sequential(
+                Embedding(num_tokens, embedding_dim, dtype=dtype, seed=rng),
+                recurrent,
+                *([Dropout(dropout)] if dropout else []),
+                Linear(hidden_size, num_tokens, dtype=dtype, seed=rng),
+            ),
+            vocabulary,
+        )
+
+    def _set(self, network: Sequential, vocabulary: Vocabulary | None) -> None:
+        self.network = network
+        self.vocabulary = vocabulary
+        self.num_tokens: int = network.layers[0].num_embeddings  # type: ignore[attr-defined]
+
+    @property
+    def cell(self) -> str:
+        """The kind of the recurrent layers: "lstm", "gru" or "rnn"."""
+        return type(self.network.layers[1]).__name__.lower()
+
+    def __repr__(self) -> str:
+        return f"LanguageModel({self.num_tokens} tokens, {self.network!r})"
+
+    def _ids(self, text: str | ArrayLike, unknown: str = "error") -> NDArray[np.integer]:
+        if isinstance(text, str):
+            if self.vocabulary is None:
+                raise TypeError("this model has no vocabulary: it takes arrays of integers, not text")
+            return self.vocabulary.encode(text, unknown=unknown)
+        ids = np.asarray(text)
+        if ids.ndim != 1 or (ids.dtype.kind not in "iu" and ids.size):
+            raise ValueError(f"a text must be a str or a sequence of integers, got shape {ids.shape}, {ids.dtype}")
+        if ids.size and not (ids.min() >= 0 and ids.max() < self.num_tokens):
+            raise ValueError(f"tokens must be numbers from 0 to {self.num_tokens - 1}, got {ids.min()} to {ids.max()}")
+        return ids.astype(np.int64)
+
+    def fit(
+        self,
+        text: str | ArrayLike,
+        held_out: str | ArrayLike | None = None,
+        *,
+        epochs: int = 8,
+        batch_size: int = 16,
+        chunk: int = 32,
+        learning_rate: float = 4e-3,
+        clip_norm: float = 1.0,
+        time_limit: float = math.inf,
+        callbacks: Iterable[Callable[[int, dict[str, float]], Any]] = (),
+        seed: Any = None,
+        verbose: bool = True,
+    ) -> History:
+        """Train with Adam; the learning rate rises during the first steps, then falls to zero as half a cosine.
+
+        Parameters
+        ----------
+        text : str, or integers (N,)
+        held_out : like text, optional
+            Its perplexity is measured after each epoch, in up to 16 streams; characters that the model does not know
+            count as unknown.
+        epochs : int
+            Passes over the text.
+        batch_size, chunk : int
+            Parallel streams, and the number of steps that gradients flow through (see `rnnfast.data.stream_batches`).
+        learning_rate : float
+            The highest.
+        clip_norm : float
+            Gradients with a larger norm are scaled down to it (Pascanu et al. 2013, algorithm 1).
+        time_limit : float
+            Seconds of training. Where they would run out first, the learning rate falls with the clock instead of
+            with the steps, so that training ends both in time and well.
+        callbacks : iterable
+            Functions of (epoch, logs), called after each epoch. One that returns True ends the fit.
+        seed : None, int or numpy.random.Generator
+            For dropout.
+        verbose : bool
+            Whether to show a bar with loss, perplexities and characters per second.
+
+        Returns
+        -------
+        History
+            `loss` (mean over the epoch, in nats a token), `perplexity` (exp of it) and `val_perplexity`. Ctrl-C ends
+            the fit, and the model keeps what it has learnt.
+
+        Raises
+        ------
+        ValueError
+            When the text is too short for that many streams, or has tokens that the model does not know.
+        FloatingPointError
+            When a gradient is not finite; the parameters are those before that step.
+        """
+        if not time_limit > 0:
+            raise ValueError(f"time_limit must be larger than 0, got {time_limit}")
+        epochs = _check.size(epochs, "epochs")
+        ids = self._ids(text)
+        held_out_ids = None if held_out is None else _long_enough(self._ids(held_out, unknown="zero"))
+        stream_batches(ids, batch_size, chunk)  # complains of a text that is too short before a bar appears
+        steps_an_epoch = math.ceil(math.ceil((len(ids) - 1) / batch_size) / chunk)
+        loss, optimizer = CrossEntropy(), Adam(learning_rate, clip_norm=clip_norm)
+        pace = _Pace(learning_rate, epochs * steps_an_epoch, time_limit)
+        rng = np.random.default_rng(seed)
+        history = History()
+        try:
+            for epoch in range(epochs):
+                state, total, count = None, 0.0, 0
+                with _bar(len(ids) - 1, f"Epoch {epoch + 1}/{epochs}", verbose) as show:
+                    for x, y, lengths in stream_batches(ids, batch_size, chunk):
+                        optimizer.learning_rate = pace.learning_rate()
+                        step = train_step(self.network, x, y, loss, optimizer, lengths=lengths, state=state, rng=rng)
+                        state, total, count = step.state, total + step.loss_sum, count + step.count
+                        logs = {"loss": total / count, "perplexity": math.exp(min(total / count, 700.0))}
+                        show(step.count, logs)
+                        if pace.is_over():
+                            break
+                    if held_out_ids is not None:
+                        logs["val_perplexity"] = self.evaluate(
+                            held_out_ids, batch_size=min(_EVALUATION_STREAMS, len(held_out_ids) - 1)
+                        )
+                    show(0, logs)
+                history.add(epoch, logs)
+                # Every callback is called, whatever the others return.
+                if any([call(epoch, logs) is True for call in callbacks]) or pace.is_over():  # noqa: C419
+                    break
+        except KeyboardInterrupt:
+            history.interrupted = True
+        return history
+
+    def evaluate(self, text: str | ArrayLike, *, batch_size: int = 1) -> float:
+        """Perplexity of a text: exp of the mean negative log probability of every token but the first.
+
+        Parameters
+        ----------
+        text : str, or integers (N,)
+            At least two tokens; characters that the model does not know count as unknown.
+        batch_size : int
+            1 reads the text from end to end with one state carried all the way. More streams are faster, but each
+            starts from a zero state, which costs a little at its beginning.
+
+        Returns
+        -------
+        float
+        """
+        ids = _long_enough(self._ids(text, unknown="zero"))
+        loss, state, total, count = CrossEntropy(), None, 0.0, 0
+        for x, y, lengths in stream_batches(ids, batch_size, _EVALUATION_CHUNK):
+            logits, state = self.network.run(x, state, lengths=lengths)
+            mask = None if lengths is None else np.arange(x.shape[1]) < lengths[:, None]
+            loss_sum, places, _ = loss(logits, y, mask)
+            total, count = total + loss_sum, count + places
+        return math.exp(min(total / count, 700.0))
+
+    def generate(
+        self, prompt: str | ArrayLike = "\n", length: int = 500, *, temperature: float = 1.0, seed: Any = None
+    ) -> Any:
+        """Continue a prompt, one token at a time.
+
+        Parameters
+        ----------
+        prompt : str, or integers (N,)
+            At least one token.
+        length : int
+            How many tokens to write.
+        temperature : float
+            Logits are divided by it: 1 samples from the model as it is, less is more careful, 0 always takes the
+            likeliest token.
+        seed : None, int or numpy.random.Generator
+
+        Returns
+        -------
+        str or numpy.ndarray
+            What follows the prompt, in the prompt's kind. The unknown character is never written.
+
+        Raises
+        ------
+        ValueError
+            When the prompt is empty or has unknown characters, or when another argument is out of range.
+        """
+        ids = self._ids(prompt)
+        if not len(ids):
+            raise ValueError("the prompt is empty; it needs at least one character")
+        if not 0.0 <= temperature < math.inf:
+            raise ValueError(f"temperature must be a finite number of at least 0, got {temperature}")
+        if length < 0:
+            raise ValueError(f"length must be at least 0, got {length}")
+        rng = np.random.default_rng(seed)
+        written = np.empty(length, np.int64)
+        logits, state = self.network.run(ids[None], None)
+        for place in range(length):
+            written[place] = token = self._choose(logits[0, -1], temperature, rng)
+            logits, state = self.network.run(np.array([[token]]), state)
+        return self.vocabulary.decode(written) if isinstance(prompt, str) and self.vocabulary else written
+
+    def _choose(self, logits: NDArray, temperature: float, rng: np.random.Generator) -> int:
+        known = 0 if self.vocabulary is None else 1
+        scores = logits[known:].astype(np.float64)
+        scores -= scores.max()
+        if temperature == 0.0:
+            return known + int(scores.argmax())
+        with np.errstate(over="ignore", under="ignore"):
+            heights = np.exp(scores / temperature).cumsum()
+        return known + min(int(heights.searchsorted(rng.random() * heights[-1], side="right")), len(heights) - 1)
+
+    def save(self, path: Any) -> None:
+        """Write network and vocabulary to a safetensors file (see `rnnfast.files.save`)."""
+        vocabulary = None if self.vocabulary is None else self.vocabulary.to_dict()
+        files.save(self.network, path, extra={_EXTRA: {"vocabulary": vocabulary}})
+
+    @classmethod
+    def load(cls, path: Any) -> "LanguageModel":
+        """Read a model that `save` wrote.
+
+        Raises
+        ------
+        ValueError
+            When the file is not a whole, sound language model; the message says what is wrong with it.
+        OSError
+            When the file cannot be read.
+        """
+        network, extra = files.load_with_extra(path)
+        try:
+            return cls._rebuild(network, extra)
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from None
+
+    @classmethod
+    def _rebuild(cls, network: Any, extra: dict[str, Any]) -> "LanguageModel":
+        layers = network.layers if isinstance(network, Sequential) else ()
+        kinds = [type(layer) for layer in layers if not isinstance(layer, Dropout)]
+        if (
+            _EXTRA not in extra
+            or len(kinds) != 3
+            or kinds[::2] != [Embedding, Linear]
+            or kinds[1] not in _CELLS.values()
+        ):
+            raise ValueError("it is an rnnfast model, but not a language model")
+        saved = extra[_EXTRA].get("vocabulary") if isinstance(extra[_EXTRA], dict) else None
+        vocabulary = None if saved is None else Vocabulary.from_dict(saved)
+        model = cls.__new__(cls)
+        model._set(network, vocabulary)
+        outputs: int = layers[-1].out_features  # type: ignore[attr-defined]
+        sizes = {model.num_tokens, outputs, outputs if vocabulary is None else len(vocabulary)}
+        if len(sizes) > 1:
+            raise ValueError(f"its vocabulary and its layers differ in size: {sorted(sizes)}")
+        return model
+
+
+class _Pace:
+    """How far training has come, by steps or by the clock, and the learning rate that belongs there."""
+
+    def __init__(self, highest: float, steps: int, seconds: float):
+        self._highest, self._steps, self._seconds = highest, steps, seconds
+        self._warm_up = min(_WARM_UP_STEPS, max(1, steps // 10))
+        self._step, self._start = 0, time.monotonic()
+
+    def _progress(self) -> float:
+        return max(self._step / self._steps, (time.monotonic() - self._start) / self._seconds)
+
+    def learning_rate(self) -> float:
+        """The rate of the next step."""
+        progress = min(self._progress(), 1.0)
+        self._step += 1
+        return self._highest * min(1.0, self._step / self._warm_up) * 0.5 * (1.0 + math.cos(math.pi * progress))
+
+    def is_over(self) -> bool:
+        """Whether the time has run out."""
+        return time.monotonic() - self._start >= self._seconds
+
+
+def _long_enough(ids: NDArray) -> NDArray:
+    if len(ids) < 2:
+        raise ValueError(f"a text to measure must have at least 2 tokens, got {len(ids)}")
+    return ids
+
+
+@contextmanager
+def _bar(total: int, title: str, verbose: bool) -> Iterator[Callable[[int, dict[str, float]], None]]:
+    """A progress bar over `total` tokens, as a function of (tokens done, logs to show)."""
+    if not verbose:
+        yield lambda done, logs: None
+        return
+    from tqdm import tqdm  # type: ignore[import-untyped]
+
+    with tqdm(total=total, desc=title, unit="char", unit_scale=True) as bar:
+
+        def show(done: int, logs: dict[str, float]) -> None:
+            bar.set_postfix({name: f"{value:.4g}" for name, value in logs.items()}, refresh=not done)
+            bar.update(done)
+
+        yield show
