@@ -23,6 +23,7 @@ FORMAT_VERSION = 1
 _DTYPES = {"F32": np.dtype(np.float32), "F64": np.dtype(np.float64)}
 # Whole numbers in a plan are sizes and counts, none of which can exceed the number of parameters by much.
 _SMALL = 1 << 16
+_LARGEST_HEADER = 100_000_000  # as in the safetensors format
 
 
 def save(model: Layer, path: Any, *, extra: dict[str, Any] | None = None) -> None:
@@ -145,24 +146,34 @@ def _opened(path: Any) -> Iterator[Any]:
     from safetensors import SafetensorError, safe_open
 
     path = os.fspath(path)
-    with open(path, "rb") as file:
-        start = file.read(8)
-        size = os.fstat(file.fileno()).st_size
     try:
-        wanted = 8 + int.from_bytes(start, "little")
-        if len(start) < 8:
-            raise ValueError("it is too short to be a safetensors file")
-        try:
-            with safe_open(path, framework="numpy") as tensors:
-                yield tensors
-        except SafetensorError as error:
-            if "IncompleteBuffer" in str(error):
-                raise ValueError("it is damaged: its size is not what its header says, it may be truncated") from error
-            if wanted > size and wanted < 100_000_000:
-                raise ValueError("it is truncated within its header, or not a safetensors file") from error
-            raise ValueError(f"it is not a safetensors file ({error})") from error
+        _check_whole(path)
+        with safe_open(path, framework="numpy") as tensors:
+            yield tensors
+    except SafetensorError as error:
+        raise ValueError(f"{path}: it is not a sound safetensors file ({error})") from error
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
+
+
+def _check_whole(path: str) -> None:
+    """The file begins as safetensors files do, and is as long as its header says."""
+    with open(path, "rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        length = int.from_bytes(file.read(8), "little")
+        if size < 9 or file.read(1) != b"{" or length > _LARGEST_HEADER:
+            raise ValueError("it is not a safetensors file")
+        if 8 + length > size:
+            raise ValueError("it is truncated within its header")
+        file.seek(8)
+        try:
+            header = json.loads(file.read(length))
+            ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
+            wanted = 8 + length + max(ends, default=0)
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+            raise ValueError("it is not a safetensors file, or its header is damaged") from None
+    if size != wanted:
+        raise ValueError(f"it has {size} bytes and should have {wanted}: it is truncated or damaged")
 
 
 def _check_format(metadata: dict[str, str]) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from rnnfast import ops
+from rnnfast.layers import _check
 
 
 class Loss:
@@ -68,13 +69,11 @@ class MSE(Loss):
         self, predictions: np.ndarray, targets: Any, mask: np.ndarray | None = None
     ) -> tuple[float, int, np.ndarray]:
         """See `Loss`; the count is of numbers."""
-        targets = np.asarray(targets, predictions.dtype)
+        targets = _check.real(targets, predictions.dtype, "targets")
         if (*targets.shape, 1) == predictions.shape:
             targets = targets[..., None]
         if targets.shape != predictions.shape:
             raise ValueError(f"mse: targets must have shape {predictions.shape}, got {targets.shape}")
-        if mask is not None:
-            mask = np.broadcast_to(mask.reshape(mask.shape + (1,) * (predictions.ndim - mask.ndim)), predictions.shape)
         return ops.mse(predictions, targets, mask)
 
 

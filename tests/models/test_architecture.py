@@ -1,0 +1,59 @@
+import json
+
+import pytest
+
+from rnnfast.layers import LSTM, Dropout, Embedding, Last, Layer, Linear
+from rnnfast.models import Sequential
+from rnnfast.models._architecture import describe, rebuild
+
+
+def test_plans_are_json_and_come_back():
+    model = Sequential(
+        Embedding(7, 3), LSTM(3, 4, bidirectional=True), Sequential(Dropout(0.2), Last()), Linear(8, 2, False, "tanh")
+    )
+    plan = describe(model)
+    assert [layer["class"] for layer in plan["config"]["layers"]] == ["Embedding", "LSTM", "Sequential", "Linear"]
+    again = rebuild(json.loads(json.dumps(plan)))
+    assert describe(again) == plan
+    assert repr(again) == repr(model)
+    assert {name: array.shape for name, array in again.params.items()} == {
+        name: array.shape for name, array in model.params.items()
+    }
+    assert model.config() == plan["config"]
+
+
+def test_shared_layers_stay_shared_at_any_depth():
+    shared = Linear(3, 3)
+    again = rebuild(describe(Sequential(shared, Sequential(Dropout(0.1), shared), shared)))
+    assert again.layers[0] is again.layers[1].layers[1] is again.layers[2]
+    assert again.num_params == 12
+
+
+def test_foreign_layers_cannot_be_described():
+    class Linear(Layer):
+        pass
+
+    with pytest.raises(TypeError, match="not one of rnnfast's layers"):
+        describe(Sequential(Linear()))
+
+
+@pytest.mark.parametrize(
+    ("plan", "message"),
+    [
+        (3, "must be an object"),
+        ({"class": "Linear"}, "'Linear' has no config"),
+        ({"class": "os.system", "config": {"command": "true"}}, "unknown layer 'os.system'"),
+        ({"class": "Block", "config": {}}, "unknown layer 'Block'"),
+        ({"class": "Linear", "config": {"in_features": 3}}, "Linear cannot be made.*out_features"),
+        ({"class": "Linear", "config": {"in_features": 3, "out_features": 2, "hooks": 1}}, "hooks"),
+        ({"class": "Linear", "config": {"in_features": -3, "out_features": 2}}, "in_features must be at least 1"),
+        ({"class": "Sequential", "config": {}}, "must be a list of layers"),
+        ({"class": "Sequential", "config": {"layers": []}}, "at least one layer"),
+        ({"class": "Sequential", "config": {"layers": [{"same_as": 0}]}}, "no layer 0 comes before"),
+        ({"class": "Sequential", "config": {"layers": [{"same_as": 5}]}}, "no layer 5 comes before"),
+        ({"same_as": True}, "no layer True"),
+    ],
+)
+def test_malformed_plans(plan, message):
+    with pytest.raises(ValueError, match=message):
+        rebuild(plan)

@@ -1,0 +1,74 @@
+import numpy as np
+import pytest
+from checks import max_error
+from layer_checks import randomise
+
+from rnnfast.layers import LSTM, Embedding, Last, Linear
+from rnnfast.models import Sequential
+
+
+def tagger():
+    return randomise(
+        Sequential(Embedding(7, 3, dtype="float64"), LSTM(3, 4, dtype="float64"), Linear(4, 5, dtype="float64"))
+    )
+
+
+def classifier():
+    return randomise(Sequential(LSTM(3, 4, dtype="float64"), Last(), Linear(4, 5, dtype="float64")))
+
+
+def draw(N=11, T=6):
+    rng = np.random.default_rng(0)
+    lengths = rng.integers(0, T - 1, N)
+    return rng.integers(0, 7, (N, T)), rng.standard_normal((N, T, 3)), lengths
+
+
+@pytest.mark.parametrize("batch_size", [1, 4, 11, 100])
+@pytest.mark.parametrize("ragged", [False, True])
+def test_predict_equals_a_call(batch_size, ragged):
+    ids, vectors, lengths = draw()
+    lengths = lengths if ragged else None
+    for model, x in ((tagger(), ids), (classifier(), vectors)):
+        y = model.predict(x, lengths=lengths, batch_size=batch_size)
+        wanted = model(x, lengths=lengths)
+        assert y.shape == wanted.shape
+        assert max_error(y, wanted) < 1e-15
+    assert model.predict(vectors[:0], lengths=None if lengths is None else lengths[:0]).shape == (0, 5)
+
+
+@pytest.mark.parametrize("batch_size", [1, 4, 100])
+def test_evaluate_is_exact_over_ragged_batches(batch_size):
+    ids, _, lengths = draw()
+    model, y = tagger(), np.random.default_rng(1).integers(0, 5, (11, 6))
+    found = model.evaluate(ids, y, loss="cross_entropy", metrics=["accuracy"], lengths=lengths, batch_size=batch_size)
+    logits, mask = model(ids), np.arange(6) < lengths[:, None]
+    losses = np.log(np.exp(logits).sum(axis=-1)) - np.take_along_axis(logits, y[..., None], -1)[..., 0]
+    assert found["loss"] == pytest.approx(losses[mask].mean(), rel=1e-13)
+    assert found["accuracy"] == (logits.argmax(axis=-1) == y)[mask].mean()
+    assert set(found) == {"loss", "accuracy"}
+
+
+def test_nothing_counts_gives_nan():
+    ids, _, lengths = draw()
+    found = tagger().evaluate(ids, ids % 5, loss="cross_entropy", lengths=0 * lengths)
+    assert np.isnan(found["loss"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"y": np.zeros((10, 6), int)}, ValueError, r"equally many sequences.*\(11, 6\) and \(10, 6\)"),
+        ({"lengths": np.full(11, 7)}, ValueError, "from 0 to 6"),
+        ({"lengths": np.full(10, 1)}, ValueError, r"\(11,\)"),
+        ({"lengths": np.full(11, 6), "y": np.zeros((11, 5), int)}, ValueError, "equally many steps"),
+        ({"batch_size": 0}, ValueError, "batch_size"),
+        ({"loss": "hinge"}, ValueError, "hinge"),
+        ({"metrics": ["f1"]}, ValueError, "f1"),
+        ({"x": 3}, ValueError, "first axis"),
+    ],
+)
+def test_bad_arguments(arguments, error, message):
+    ids, _, _ = draw()
+    arguments = {"x": ids, "y": ids % 5, "loss": "cross_entropy", **arguments}
+    with pytest.raises(error, match=message):
+        tagger().evaluate(arguments.pop("x"), arguments.pop("y"), **arguments)
