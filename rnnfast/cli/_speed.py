@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 import time
 from collections.abc import Callable, Sequence
 from statistics import median
@@ -15,6 +16,7 @@ from rnnfast import reference
 from rnnfast.models.language_model import LanguageModel
 from rnnfast.training import Adam, CrossEntropy, train_step
 
+_LEARNING_RATE = 1e-3
 _CLIP_NORM = 1.0
 _LEAST_SECONDS = 0.02  # a shorter measurement is repeated until it lasts this long
 
@@ -63,15 +65,16 @@ class NumpyModel:
         return loss, state
 
     def _adam(self, gradients: Sequence[npt.NDArray]) -> None:
-        norm = np.sqrt(sum(float(np.vdot(gradient, gradient)) for gradient in gradients))
-        scale = min(1.0, _CLIP_NORM / (norm + 1e-6))
+        norm = math.sqrt(sum(float(np.vdot(gradient, gradient)) for gradient in gradients))
+        scale = _CLIP_NORM / norm if norm > _CLIP_NORM else 1.0
         self._steps += 1
-        rate = 1e-3 * np.sqrt(1 - 0.999**self._steps) / (1 - 0.9**self._steps)
+        rate = _LEARNING_RATE / (1 - 0.9**self._steps)
+        root = math.sqrt(1 - 0.999**self._steps)
         for array, gradient, (m, v) in zip(self._all, gradients, self._moments, strict=True):
-            gradient = gradient * scale
+            gradient *= scale
             m += 0.1 * (gradient - m)
             v += 0.001 * (gradient * gradient - v)
-            array -= (rate * m / (np.sqrt(v) + 1e-8)).astype(array.dtype)
+            array -= rate * m / (np.sqrt(v) / root + 1e-8)
 
 
 def speed_table(model: LanguageModel, *, batch_size: int, chunk: int, rounds: int) -> str:
@@ -89,7 +92,7 @@ def speed_table(model: LanguageModel, *, batch_size: int, chunk: int, rounds: in
     rng = np.random.default_rng(0)
     ids, targets = rng.integers(1, model.num_tokens, (2, batch_size, chunk))
     ours, numpy = copy.deepcopy(model), NumpyModel(model)
-    loss, optimizer = CrossEntropy(), Adam(1e-3, clip_norm=_CLIP_NORM)
+    loss, optimizer = CrossEntropy(), Adam(_LEARNING_RATE, clip_norm=_CLIP_NORM)
     one = ids[:1, :1]
     stream = ours.network.stream(batch_size=1)
     state = numpy.forward(one)[1]
