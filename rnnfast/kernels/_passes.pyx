@@ -511,9 +511,9 @@ def dropout(x, double p, key, stream, out=None):
     Examples
     --------
     >>> from rnnfast import ops
-    >>> ops.dropout(np.ones((2, 4)), 0.5, key=1, stream=0)
-    array([[2., 0., 0., 0.],
-           [0., 0., 0., 2.]])
+    >>> ops.dropout(np.ones((2, 4)), 0.5, key=5, stream=0)
+    array([[2., 0., 2., 2.],
+           [0., 0., 2., 2.]])
     """
     cdef cnp.ndarray source = _rows("x", x), to
     shape, strides = (<object>source).shape, (<object>source).strides
