@@ -225,7 +225,8 @@ Slots = Mapping[str, tuple[Block, str]]
 class BackwardOnce:
     """What one forward call hands to its backward: the right to run once, on parameters that have not changed.
 
-    Make it in `forward`, before parameters are read. In `backward` check the arguments, call `start()`, compute, and end with `add()`.
+    Make it in `forward`, before parameters are read. In `backward` check the arguments, call `start()`, compute, and
+    end with `add()`.
 
     Parameters
     ----------

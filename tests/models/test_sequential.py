@@ -93,7 +93,7 @@ def test_parameters_lie_in_one_flat_buffer():
     assert np.array_equal(model.flat_data, np.concatenate([array.ravel() for array in model.params.values()]))
     model.flat_data[-1] = 12
     assert model.params["3.bias"][-1] == 12
-    assert list(model.params)[0] == "0.weight"
+    assert next(iter(model.params)) == "0.weight"
     assert "1.weight_ih_l0" in model.params
     model.layers[3].grads["bias"] += 1
     assert model.flat_grad[-3:].tolist() == [1, 1, 1]

@@ -4,7 +4,6 @@ import signal
 
 import numpy as np
 import pytest
-from layer_checks import randomise
 
 from rnnfast.layers import LSTM, Dropout, Embedding, Last, Linear
 from rnnfast.models import Sequential
@@ -71,7 +70,7 @@ def test_two_fits_are_equal_to_the_last_bit():
 
 
 def test_epoch_loss_is_the_mean_over_what_counts():
-    x, y, lengths = data(N=10)
+    x, _, lengths = data(N=10)
     model = Sequential(Embedding(5, 6, seed=1), LSTM(6, 8, seed=2), Linear(8, 3, seed=3))
     still = SGD(0.0)
     history = quiet_fit(
