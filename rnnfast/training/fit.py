@@ -1,7 +1,6 @@
 """The training loop."""
 
-import contextlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ from rnnfast.training.history import History
 from rnnfast.training.losses import find_loss
 from rnnfast.training.metrics import find_metrics
 from rnnfast.training.optimizers import find_optimizer
+from rnnfast.training.progress import progress_bar
 from rnnfast.training.step import train_step
 
 
@@ -100,7 +100,7 @@ def fit(
     try:
         for epoch in range(epochs):
             means = Means(metrics)
-            with _bar(len(examples), f"Epoch {epoch + 1}/{epochs}", verbose) as show:
+            with progress_bar(len(examples), f"Epoch {epoch + 1}/{epochs}", verbose=verbose) as show:
                 order = rng.permutation(len(examples)) if shuffle else None
                 for x_batch, y_batch, batch_lengths, _ in examples.batches(batch_size, order):
                     step = train_step(
@@ -126,20 +126,3 @@ def _epoch_end(callback: Any) -> Callable[[int, dict[str, float]], Any]:
     if not callable(call):
         raise TypeError(f"a callback must be callable or have on_epoch_end, got {callback!r}")
     return call
-
-
-@contextlib.contextmanager
-def _bar(total: int, title: str, verbose: bool) -> Iterator[Callable[[int, dict[str, float]], None]]:
-    """A progress bar over `total` sequences, as a function of (sequences done, logs to show)."""
-    if not verbose:
-        yield lambda done, logs: None
-        return
-    from tqdm import tqdm  # type: ignore[import-untyped]
-
-    with tqdm(total=total, desc=title, unit="seq") as bar:
-
-        def show(done: int, logs: dict[str, float]) -> None:
-            bar.set_postfix({name: f"{value:.4g}" for name, value in logs.items()}, refresh=not done)
-            bar.update(done)
-
-        yield show
