@@ -29,6 +29,23 @@ cdef void run(Task task, void *context, int count) noexcept nogil:
     pool_run(task, context, count)
 
 
+# Floating-point operations that a thread must get before it is woken: some 20 microseconds' worth.
+cdef double _worth_a_thread = 2e6
+
+
+cdef int threads_for(double operations) noexcept nogil:
+    cdef int threads = pool_get_threads()
+    if operations < threads * _worth_a_thread:
+        threads = <int>(operations / _worth_a_thread) if operations > _worth_a_thread else 1
+    return threads
+
+
+def _set_worth_a_thread(double operations):
+    """Set what a thread must get before it is woken; 0 divides every call. For tests."""
+    global _worth_a_thread
+    _worth_a_thread = operations
+
+
 def set_num_threads(n):
     """Set how many threads a call may use, the calling thread among them.
 

@@ -1,0 +1,353 @@
+"""The fused time loop of every cell, backward, and the weight gradients after it: one layer, one direction."""
+
+cimport numpy as cnp
+from libc.string cimport memset
+
+import numpy as np
+
+from rnnfast.kernels._packed cimport Buffer, Panels, row_bytes
+from rnnfast.kernels._products cimport BLOCK, SCATTER, Outer, outer_block, outer_scratch, zero_row
+from rnnfast.kernels._recurrent cimport (
+    MAX_WORKERS, Array3, Call, Plan, array3, before, evenly, load_state, point, pointed, running, slice_rows, store_state,
+    zero_beyond,
+)
+from rnnfast.kernels._tables cimport (
+    FAULT_FIRST_STEP, FAULT_SHIFT, MAX_PHASES, PLAIN_WIDTH, built_fault, denormals_flush, denormals_restore, kernel_table, phase,
+    product, rows, step,
+)
+from rnnfast.kernels._threads cimport run, threads_for
+
+cnp.import_array()
+
+cdef struct Backward:
+    const Plan *plan
+    const ptrdiff_t *slices
+    char **scratch
+    int workers
+    Array3 dy, dx
+    # Gradients of the final and of the initial states, (B, H), contiguous; dhn and dcn may be NULL (zero).
+    char *dhn
+    char *dcn
+    char *dh0
+    char *dc0
+    # Carried through the loop: one row for each sequence, in the plan's order.
+    char *dh
+    char *dc
+    char *between
+    # Weight gradients: rows of whole vectors. Bias sums in the order of the slots.
+    char *d_weight_ih
+    char *d_weight_hh
+    char *d_bias[MAX_PHASES]
+
+
+cdef void loop_slice(void *context, int index) noexcept nogil:
+    cdef Backward *b = <Backward *>context
+    cdef unsigned mode = denormals_flush()
+    loop_rows(b, b.plan, b.slices[index], b.slices[index + 1], <char **>b.scratch[index])
+    denormals_restore(mode)
+
+
+cdef void loop_rows(Backward *b, const Plan *plan, ptrdiff_t first, ptrdiff_t last, char **each) noexcept nogil:
+    """The time loop for the rows [first, last): the saved gates become their gradients."""
+    cdef const Panels *panels = plan.panels
+    cdef const kernel_table *table = panels.table
+    cdef ptrdiff_t unit = panels.vectors * panels.lanes * panels.itemsize, H = panels.hidden_size, size = panels.itemsize
+    cdef ptrdiff_t s, n, stride
+    cdef int j
+    cdef bint has_c = panels.cell.has_c
+    cdef step now
+    cdef rows user
+    memset(&now, 0, sizeof(step))
+    now.vectors = panels.vectors
+    now.dh, now.dc = evenly(b.dh + first * unit, unit), evenly(b.dc + first * unit if has_c else NULL, unit)
+    now.between = evenly(b.between + first * unit, unit)
+    for n in range(first, last):
+        load_state(table, b.dh + n * unit, b.dhn, plan.row[n], H, size)
+        if has_c:
+            load_state(table, b.dc + n * unit, b.dcn, plan.row[n], H, size)
+    for s in range(plan.steps - 1, -1, -1):
+        n = running(plan, s, last) - first
+        if n <= 0:
+            continue
+        now.h_before = evenly(plan.h + (before(plan, s) + first) * unit, unit)
+        now.h = evenly(plan.h + (plan.B + plan.offset[s] + first) * unit, unit)
+        if has_c:
+            now.c_before = evenly(plan.c + (before(plan, s) + first) * unit, unit)
+            now.c = evenly(plan.c + (plan.B + plan.offset[s] + first) * unit, unit)
+        for j in range(panels.cell.phases):
+            stride = row_bytes(panels, j)
+            now.gates[j] = evenly(plan.gates[j] + (plan.offset[s] + first) * stride, stride)
+        now.count = n
+        if b.dy.base is not NULL:
+            point(plan, &b.dy, s, first, first + n, each)
+            user = pointed(each)
+            table.add_rows(&now.dh, &user, b.dy.element, n, H)
+        if built_fault == FAULT_FIRST_STEP and s == 0:
+            for j in range(panels.cell.phases):
+                memset(now.gates[j].base, 0, n * now.gates[j].stride)
+            continue
+        for j in range(panels.cell.phases - 1, -1, -1):
+            panels.cell.phase[j].backward(&now, 0, n, 0, panels.vectors)
+            carry_back(panels, j, &now, n)
+    for n in range(first, last):
+        store_state(b.dh0, b.dh + n * unit, plan.row[n], H, size)
+        if has_c:
+            store_state(b.dc0, b.dc + n * unit, plan.row[n], H, size)
+
+
+cdef void carry_back(const Panels *panels, int j, step *now, ptrdiff_t count) noexcept nogil:
+    """The gradient of the state before the step (of r * h in a second phase) from the gates' gradients: d R."""
+    cdef const phase *cell = &panels.cell.phase[j]
+    cdef ptrdiff_t vector = panels.lanes * panels.itemsize
+    cdef product p
+    memset(&p, 0, sizeof(product))
+    p.a = evenly(now.gates[j].base + cell.h_first * vector, now.gates[j].stride)
+    p.c = now.dh if j == 0 else now.between
+    p.c_panel = PLAIN_WIDTH * vector
+    if cell.backward_adds:
+        p.init, p.init_panel = p.c, p.c_panel
+    else:
+        p.init = evenly(zero_row(), 0)
+    p.count = count
+    if cell.slots == cell.h_count:
+        p.depth, p.segments = panels.vectors * cell.slots * panels.lanes, 1
+    else:
+        p.depth, p.segments = cell.h_count * panels.lanes, panels.vectors
+        p.segment_step = cell.slots * vector
+    p.b = panels.h_back[j]
+    p.width, p.vectors = PLAIN_WIDTH, panels.vectors
+    panels.table.multiply(&p)
+
+
+cdef void input_rows(void *context, int index) noexcept nogil:
+    """dx = d W for this worker's share of the compact rows."""
+    cdef Backward *b = <Backward *>context
+    cdef const Plan *plan = b.plan
+    cdef const Panels *panels = plan.panels
+    cdef const kernel_table *table = panels.table
+    cdef const phase *cell
+    cdef ptrdiff_t vector = panels.lanes * panels.itemsize, row_size = panels.input_vectors * vector
+    cdef ptrdiff_t blocks = (plan.total + SCATTER - 1) // SCATTER, n, last, s, at, here, row, last_row
+    cdef char **each = <char **>b.scratch[index]
+    cdef char *target = <char *>((<size_t>(each + SCATTER) + 63) & ~<size_t>63)
+    cdef unsigned mode = denormals_flush()
+    cdef product p
+    cdef rows own, user
+    cdef int j
+    n, last = blocks * index // b.workers * SCATTER, min(plan.total, blocks * (index + 1) // b.workers * SCATTER)
+    s = step_of(plan, n)
+    while n < last:
+        here = min(<ptrdiff_t>SCATTER, last - n)
+        for j in range(panels.cell.phases):
+            cell = &panels.cell.phase[j]
+            memset(&p, 0, sizeof(product))
+            p.a = evenly(plan.gates[j] + n * row_bytes(panels, j) + cell.x_first * vector, row_bytes(panels, j))
+            p.c = evenly(target, row_size)
+            p.c_panel = PLAIN_WIDTH * vector
+            if j == 0:
+                p.init = evenly(zero_row(), 0)
+            else:
+                p.init, p.init_panel = p.c, p.c_panel
+            p.count = here
+            if cell.slots == cell.x_count:
+                p.depth, p.segments = panels.vectors * cell.slots * panels.lanes, 1
+            else:
+                p.depth, p.segments = cell.x_count * panels.lanes, panels.vectors
+                p.segment_step = cell.slots * vector
+            p.b = panels.x_back[j]
+            p.width, p.vectors = PLAIN_WIDTH, panels.input_vectors
+            table.multiply(&p)
+        at = 0
+        while at < here:
+            while plan.offset[s + 1] <= n + at:
+                s += 1
+            row = n + at - plan.offset[s]
+            last_row = min(<ptrdiff_t>plan.active[s], row + here - at)
+            point(plan, &b.dx, s, row, last_row, each + at)
+            at += last_row - row
+        own, user = evenly(target, row_size), pointed(each)
+        table.store_rows(&user, b.dx.element, &own, here, panels.input_size)
+        n += here
+    denormals_restore(mode)
+
+
+cdef ptrdiff_t weights_scratch(const Panels *panels, ptrdiff_t vectors) noexcept nogil:
+    """Bytes that a worker with so many vectors of units needs."""
+    cdef ptrdiff_t columns = vectors * panels.lanes * 4
+    return (BLOCK * columns * panels.itemsize + 3 * columns * sizeof(char *) + 2 * BLOCK * sizeof(char *)
+            + outer_scratch(panels.table, max(panels.input_size, panels.hidden_size)) + 5 * 64)
+
+
+cdef void weight_units(void *context, int index) noexcept nogil:
+    """dW, dR and the bias sums for this worker's share of the units: d^T x, d^T h over all rows, block by block."""
+    cdef Backward *b = <Backward *>context
+    cdef const Plan *plan = b.plan
+    cdef const Panels *panels = plan.panels
+    cdef const kernel_table *table = panels.table
+    cdef const phase *cell
+    cdef ptrdiff_t size = panels.itemsize, vector = panels.lanes * size, unit = panels.vectors * vector, H = panels.hidden_size
+    cdef ptrdiff_t first = panels.vectors * index // b.workers, last = panels.vectors * (index + 1) // b.workers
+    cdef ptrdiff_t most = (last - first) * panels.lanes * 4, n, here, at, s, row, last_row, k
+    cdef char **a_x = <char **>b.scratch[index]
+    cdef char **c_x = a_x + most
+    cdef char **each = c_x + most
+    cdef char *transposed = <char *>((<size_t>(each + 2 * BLOCK + most) + 63) & ~<size_t>63)
+    cdef unsigned mode = denormals_flush()
+    cdef Outer of_x, of_h
+    cdef rows d, operand
+    cdef int j
+    of_x.table, of_x.columns, of_x.vectors, of_x.element = table, panels.input_size, panels.input_vectors, plan.x.element
+    of_h.table, of_h.columns, of_h.vectors, of_h.element = table, H, panels.vectors, size
+    of_x.panels = of_h.panels = transposed + BLOCK * most * size
+    for j in range(panels.cell.phases):
+        cell = &panels.cell.phase[j]
+        n = 0
+        while n < plan.total:
+            here = min(<ptrdiff_t>BLOCK, plan.total - n)
+            d = evenly(plan.gates[j] + n * row_bytes(panels, j) + first * cell.slots * vector, row_bytes(panels, j))
+            table.transpose(transposed, BLOCK * size, &d, here, (last - first) * cell.slots * panels.lanes,
+                            b.d_bias[j] + first * cell.slots * vector)
+            # x of the block's rows, then h: the state before each, or r * h in a second phase.
+            s = step_of(plan, n)
+            at = 0
+            while at < here:
+                while plan.offset[s + 1] <= n + at:
+                    s += 1
+                row = n + at - plan.offset[s]
+                last_row = min(<ptrdiff_t>plan.active[s], row + here - at)
+                point(plan, &plan.x, s, row, last_row, each + at)
+                for k in range(row, last_row):
+                    if j > 0:
+                        each[BLOCK + at + k - row] = plan.between + (plan.offset[s] + k) * unit
+                    elif built_fault == FAULT_SHIFT:
+                        each[BLOCK + at + k - row] = plan.h + (plan.B + plan.offset[s] + k) * unit
+                    else:
+                        each[BLOCK + at + k - row] = plan.h + (before(plan, s) + k) * unit
+                at += last_row - row
+            operand = pointed(each)
+            k = gate_rows(panels, cell, True, first, last, transposed, b.d_weight_ih, of_x.vectors * vector, a_x, c_x)
+            outer_block(&of_x, &operand, here, a_x, c_x, k)
+            operand = pointed(each + BLOCK)
+            k = gate_rows(panels, cell, False, first, last, transposed, b.d_weight_hh, unit, a_x, c_x)
+            outer_block(&of_h, &operand, here, a_x, c_x, k)
+            n += here
+    denormals_restore(mode)
+
+
+cdef ptrdiff_t gate_rows(const Panels *panels, const phase *cell, bint x, ptrdiff_t first, ptrdiff_t last, char *transposed,
+                         char *weights, ptrdiff_t row_size, char **a, char **c) noexcept nogil:
+    """Pair each transposed gate column of these units with its row of the weight gradient. Returns how many."""
+    cdef int slot, start = cell.x_first if x else cell.h_first, count = cell.x_count if x else cell.h_count, gate
+    cdef ptrdiff_t v, lane, n = 0
+    for slot in range(count):
+        gate = cell.x_gate[slot] if x else cell.h_gate[slot]
+        for v in range(first, last):
+            for lane in range(min(panels.lanes, panels.hidden_size - v * panels.lanes)):
+                a[n] = transposed + (((v - first) * cell.slots + start + slot) * panels.lanes + lane) * BLOCK * panels.itemsize
+                c[n] = weights + (gate * panels.hidden_size + v * panels.lanes + lane) * row_size
+                n += 1
+    return n
+
+
+cdef ptrdiff_t step_of(const Plan *plan, ptrdiff_t n) noexcept nogil:
+    """The step that the compact row n belongs to."""
+    cdef ptrdiff_t low = 0, high = plan.steps, middle
+    while high - low > 1:
+        middle = (low + high) // 2
+        if plan.offset[middle] <= n:
+            low = middle
+        else:
+            high = middle
+    return low
+
+
+def backward(Call call, dy, dhn, dcn, dx, cnp.ndarray dh0, dc0):
+    """Run one direction backward. The caller (ops.py) has checked every argument, and calls this once for a Call.
+
+    Parameters
+    ----------
+    call : Call
+        From forward with training.
+    dy : ndarray of shape (B, T, H), or None
+        Any strides, aligned.
+    dhn, dcn : ndarray of shape (B, H), C-contiguous, or None
+    dx : ndarray of shape (B, T, I), or None
+        Written; None where nobody asks for it.
+    dh0, dc0 : ndarray of shape (B, H), C-contiguous
+        Written. dc0 is None but for the LSTM.
+
+    Returns
+    -------
+    dict of str to ndarray
+        weight_ih (G * H, I), weight_hh (G * H, H), bias (G * H,), and bias_hn (H,) for a GRU with reset after.
+    """
+    cdef const Plan *plan = &call.plan
+    cdef const Panels *panels = plan.panels
+    cdef ptrdiff_t unit = panels.vectors * panels.lanes * panels.itemsize, H = panels.hidden_size, total, i
+    cdef ptrdiff_t slices[MAX_WORKERS + 1]
+    cdef char *scratches[MAX_WORKERS]
+    cdef Backward b
+    cdef Buffer carry, scratch
+    cdef int j, slot, loop_workers, weight_workers, input_workers, most
+    cdef const phase *cell
+    cdef cnp.ndarray d_weight_ih, d_weight_hh, sums
+    cdef double work = 2.0 * panels.cell.gates * H * plan.total
+    memset(&b, 0, sizeof(Backward))
+    b.plan = plan
+    loop_workers = slice_rows(plan, slices)
+    weight_workers = max(1, min(<int>min(panels.vectors, <ptrdiff_t>MAX_WORKERS), threads_for(work * (H + panels.input_size))))
+    input_workers = max(1, min(<int>MAX_WORKERS, threads_for(work * panels.input_size)))
+    carry = Buffer.of(3 * plan.B * unit)
+    b.dh, b.dc, b.between = carry.start, carry.start + plan.B * unit, carry.start + 2 * plan.B * unit
+    most = max(loop_workers, max(weight_workers, input_workers))
+    total = max(plan.B * <ptrdiff_t>sizeof(char *), SCATTER * (<ptrdiff_t>sizeof(char *) + panels.input_vectors * panels.lanes * panels.itemsize) + 64)
+    total = max(total, weights_scratch(panels, (panels.vectors + weight_workers - 1) // weight_workers + 1))
+    total = (total + 63) & ~<ptrdiff_t>63
+    scratch = Buffer.of(total * most)
+    for i in range(most):
+        scratches[i] = scratch.start + i * total
+    b.scratch, b.slices = scratches, slices
+    if dy is not None:
+        b.dy = array3(dy)
+    if dx is not None:
+        b.dx = array3(dx)
+    b.dhn = cnp.PyArray_BYTES(<cnp.ndarray>dhn) if dhn is not None else NULL
+    b.dcn = cnp.PyArray_BYTES(<cnp.ndarray>dcn) if dcn is not None else NULL
+    b.dh0 = cnp.PyArray_BYTES(dh0)
+    b.dc0 = cnp.PyArray_BYTES(<cnp.ndarray>dc0) if dc0 is not None else NULL
+    dtype = np.dtype(np.float32 if panels.itemsize == 4 else np.float64)
+    d_weight_ih = np.zeros((panels.cell.gates * H, panels.input_vectors * panels.lanes), dtype)
+    d_weight_hh = np.zeros((panels.cell.gates * H, panels.vectors * panels.lanes), dtype)
+    b.d_weight_ih, b.d_weight_hh = cnp.PyArray_BYTES(d_weight_ih), cnp.PyArray_BYTES(d_weight_hh)
+    d_bias = []
+    for j in range(panels.cell.phases):
+        sums = np.zeros((panels.vectors, panels.cell.phase[j].slots, panels.lanes), dtype)
+        d_bias.append(sums)
+        b.d_bias[j] = cnp.PyArray_BYTES(sums)
+    with nogil:
+        b.workers = loop_workers
+        run(loop_slice, &b, loop_workers)
+        b.workers = weight_workers
+        run(weight_units, &b, weight_workers)
+        if b.dx.base is not NULL:
+            if plan.has_lengths:
+                zero_beyond(plan, &b.dx, panels.input_size)
+            b.workers = input_workers
+            run(input_rows, &b, input_workers)
+
+    bias = np.empty(panels.cell.gates * H, dtype)
+    grads = {"weight_ih": d_weight_ih[:, : panels.input_size], "weight_hh": d_weight_hh[:, :H], "bias": bias}
+    for j in range(panels.cell.phases):
+        cell = &panels.cell.phase[j]
+        for slot in range(cell.slots):
+            of_slot = d_bias[j][:, slot].reshape(-1)[:H]
+            if cell.x_first <= slot < cell.x_first + cell.x_count:
+                i = cell.x_gate[slot - cell.x_first] * H
+                bias[i : i + H] = of_slot
+            else:
+                grads["bias_hn"] = np.array(of_slot)
+    if panels.new_update:
+        i = panels.cell.negated_gate * H
+        for name in ("weight_ih", "weight_hh", "bias"):
+            np.negative(grads[name][i : i + H], out=grads[name][i : i + H])
+    return grads

@@ -1,0 +1,116 @@
+/* One vector of `real`, and the few operations that GNU vector extensions lack.
+ *
+ * Included once for each element type: the includer defines `real`, `NAME(x)` (a suffix per type)
+ * and VECTOR_BYTES (16, 32 or 64; 0 means one element: plain scalar code). No other file names an intrinsic.
+ *
+ * Arithmetic on vectors is written with the ordinary operators. Broadcast is `s - (vec){}`, never
+ * `(vec){} + s`: gcc compiles the latter to a scalar addition and a shuffle (67 % of the FMA peak, not 97 %).
+ */
+#include <stdint.h>
+#include <string.h>
+
+#ifndef RNNFAST_SIMD_ONCE
+#define RNNFAST_SIMD_ONCE
+#if defined(__SSE2__)
+#include <immintrin.h>
+#elif defined(__ARM_NEON)
+#include <arm_neon.h>
+#endif
+#define INLINE static inline __attribute__((always_inline))
+#endif
+
+#define vec NAME(vec)
+#define ivec NAME(ivec)
+#define unaligned_vec NAME(unaligned_vec)
+#define vload NAME(vload)
+#define vstore NAME(vstore)
+#define vset NAME(vset)
+#define vfma NAME(vfma)
+#define vmax NAME(vmax)
+#define vmin NAME(vmin)
+#define vselect NAME(vselect)
+#define vabs NAME(vabs)
+#define vsqrt NAME(vsqrt)
+
+#if VECTOR_BYTES
+#define LANE_BYTES VECTOR_BYTES
+#else
+#define LANE_BYTES sizeof(real)
+#endif
+#define LANES ((int)(LANE_BYTES / sizeof(real)))
+
+typedef real vec __attribute__((vector_size(LANE_BYTES)));
+typedef real unaligned_vec __attribute__((vector_size(LANE_BYTES), aligned(sizeof(real)), may_alias));
+/* What a comparison of two vec gives: all bits set where true. */
+#if REAL_IS_FLOAT
+typedef int32_t ivec __attribute__((vector_size(LANE_BYTES)));
+#else
+typedef int64_t ivec __attribute__((vector_size(LANE_BYTES)));
+#endif
+
+INLINE vec vload(const real *p) { return *(const unaligned_vec *)p; }
+INLINE void vstore(real *p, vec v) { *(unaligned_vec *)p = v; }
+INLINE vec vset(real s) { return s - (vec){}; }
+INLINE vec vselect(ivec mask, vec yes, vec no) { return (vec)((mask & (ivec)yes) | (~mask & (ivec)no)); }
+INLINE vec vabs(vec a) {
+#if REAL_IS_FLOAT
+    return (vec)((ivec)a & INT32_MAX);
+#else
+    return (vec)((ivec)a & INT64_MAX);
+#endif
+}
+
+#if REAL_IS_FLOAT
+#define X86(op) _mm512_##op##_ps
+#define X86_256(op) _mm256_##op##_ps
+#define X86_128(op) _mm_##op##_ps
+#define ARM(op) v##op##q_f32
+#else
+#define X86(op) _mm512_##op##_pd
+#define X86_256(op) _mm256_##op##_pd
+#define X86_128(op) _mm_##op##_pd
+#define ARM(op) v##op##q_f64
+#endif
+
+/* a * b + c, rounded once wherever the instruction set can; max and min give the second operand if either is NaN. */
+#if VECTOR_BYTES == 64 && defined(__AVX512F__)
+INLINE vec vfma(vec a, vec b, vec c) { return (vec)X86(fmadd)(a, b, c); }
+INLINE vec vmax(vec a, vec b) { return (vec)X86(max)(a, b); }
+INLINE vec vmin(vec a, vec b) { return (vec)X86(min)(a, b); }
+INLINE vec vsqrt(vec a) { return (vec)X86(sqrt)(a); }
+#elif VECTOR_BYTES == 32 && defined(__AVX2__)
+INLINE vec vfma(vec a, vec b, vec c) { return (vec)X86_256(fmadd)(a, b, c); }
+INLINE vec vmax(vec a, vec b) { return (vec)X86_256(max)(a, b); }
+INLINE vec vmin(vec a, vec b) { return (vec)X86_256(min)(a, b); }
+INLINE vec vsqrt(vec a) { return (vec)X86_256(sqrt)(a); }
+#elif VECTOR_BYTES == 16 && defined(__SSE2__)
+INLINE vec vfma(vec a, vec b, vec c) { return a * b + c; }
+INLINE vec vmax(vec a, vec b) { return (vec)X86_128(max)(a, b); }
+INLINE vec vmin(vec a, vec b) { return (vec)X86_128(min)(a, b); }
+INLINE vec vsqrt(vec a) { return (vec)X86_128(sqrt)(a); }
+#elif VECTOR_BYTES == 16 && defined(__ARM_NEON) && defined(__aarch64__)
+INLINE vec vfma(vec a, vec b, vec c) { return (vec)ARM(fma)(c, a, b); }
+INLINE vec vmax(vec a, vec b) { return vselect(a > b, a, b); }
+INLINE vec vmin(vec a, vec b) { return vselect(a < b, a, b); }
+INLINE vec vsqrt(vec a) { return (vec)ARM(sqrt)(a); }
+#else
+/* Scalar code, and vectors wider than the machine's: what an AVX-512 build runs where it is emulated for a test. */
+INLINE vec vmax(vec a, vec b) { return vselect(a > b, a, b); }
+INLINE vec vmin(vec a, vec b) { return vselect(a < b, a, b); }
+INLINE vec vfma(vec a, vec b, vec c) {
+#if defined(__FMA__)
+    for (int k = 0; k < LANES; k++) c[k] = sizeof(real) == 4 ? __builtin_fmaf(a[k], b[k], c[k]) : __builtin_fma(a[k], b[k], c[k]);
+    return c;
+#else
+    return a * b + c;
+#endif
+}
+INLINE vec vsqrt(vec a) {
+    for (int k = 0; k < LANES; k++) a[k] = sizeof(real) == 4 ? __builtin_sqrtf(a[k]) : __builtin_sqrt(a[k]);
+    return a;
+}
+#endif
+#undef X86
+#undef X86_256
+#undef X86_128
+#undef ARM

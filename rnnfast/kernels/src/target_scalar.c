@@ -1,0 +1,4 @@
+/* Plain C: any machine. */
+#define TARGET scalar
+#define VECTOR_BYTES 0
+#include "target.h"

@@ -1,0 +1,398 @@
+"""Functions on arrays over the compiled kernels: check, allocate, call. One layer, one direction.
+
+`forward` and `backward` have the arguments and results of their textbook twins in :mod:`rnnfast.reference`.
+"""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from rnnfast.kernels import _gradients, _linear, _recurrent
+from rnnfast.kernels._packed import Packed
+from rnnfast.kernels._passes import accumulate, adam_step, cross_entropy, dropout, mse, sgd_step, sum_of_squares
+
+__all__ = [
+    "GATES",
+    "accumulate",
+    "adam_step",
+    "backward",
+    "cross_entropy",
+    "dropout",
+    "forward",
+    "linear",
+    "linear_backward",
+    "mse",
+    "pack",
+    "sgd_step",
+    "sum_of_squares",
+]
+
+Array = np.ndarray
+
+GATES = {"rnn": 1, "lstm": 4, "gru": 3}
+"""Gates of each cell: the rows of a weight matrix are that many blocks of H."""
+_CHOICES = {"activation": ("tanh", "relu", "identity"), "reset": ("after", "before"), "update": ("keep", "new")}
+_FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
+
+
+class Saved(NamedTuple):
+    """What `forward(save=True)` keeps for `backward`."""
+
+    call: Any
+    cell: str
+    bias: bool
+    bias_hn: bool
+    shape: tuple[int, int, int]
+    hidden_size: int
+    dtype: np.dtype
+    spent: list[bool]
+
+
+def _real(value: Any, name: str, dtype: np.dtype, shape: tuple[int, ...]) -> Array:
+    """`value` as an array of this dtype and shape, or the error that says what is wrong with it."""
+    array = np.asarray(value)
+    if array.dtype.kind not in "fiub":
+        raise TypeError(f"{name} must be real numbers, got dtype {array.dtype}")
+    if array.shape != shape:
+        raise ValueError(f"{name} must have shape {shape}, got {array.shape}")
+    return array if array.dtype == dtype else array.astype(dtype)
+
+
+def _usable(array: Array) -> Array:
+    """The same numbers where the kernels can read them in place: aligned, whole elements apart, features contiguous."""
+    if array.shape[-1] > 1 and array.strides[-1] != array.itemsize or not array.flags.aligned:
+        return np.ascontiguousarray(array)
+    return array
+
+
+def _option(cell: str, options: Mapping[str, str]) -> tuple[str, bool]:
+    """The kernels' name of the cell's variant, and whether the update gate's sign turns."""
+    if cell not in GATES:
+        raise ValueError(f"cell must be 'rnn', 'lstm' or 'gru', got {cell!r}")
+    for name, value in options.items():
+        if value not in _CHOICES[name]:
+            raise ValueError(f"{name} must be one of {', '.join(map(repr, _CHOICES[name]))}, got {value!r}")
+    variant = {"rnn": options["activation"], "lstm": "", "gru": options["reset"]}[cell]
+    return variant, cell == "gru" and options["update"] == "new"
+
+
+def pack(
+    cell: str,
+    params: Mapping[str, Any],
+    *,
+    activation: str = "tanh",
+    reset: str = "after",
+    update: str = "keep",
+    training: bool = False,
+) -> Packed:
+    """Pack the weights of one direction once, for many calls of `forward` while they do not change.
+
+    Parameters
+    ----------
+    cell : "rnn", "lstm" or "gru"
+    params : mapping of str to array
+        weight_ih (G·H, I), weight_hh (G·H, H), bias (G·H,) or none, bias_hn (H,) or none (GRU, reset after only).
+        Their dtype, float32 or float64, is the computation's.
+    activation, reset, update : str
+        See :func:`rnnfast.reference.forward`.
+    training : bool
+        Pack for `backward` too.
+
+    Returns
+    -------
+    Packed
+        Immutable; a copy of the weights.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For an unknown cell or option, a wrong shape or dtype, or a parameter that is missing or unknown.
+    """
+    variant, new = _option(cell, {"activation": activation, "reset": reset, "update": update})
+    known = {"weight_ih", "weight_hh", "bias"} | ({"bias_hn"} if variant == "after" else set())
+    if missing := {"weight_ih", "weight_hh"} - params.keys():
+        raise ValueError(f"params lacks {', '.join(sorted(missing))}")
+    if unknown := params.keys() - known:
+        raise ValueError(f"params has {', '.join(sorted(unknown))}, which this cell does not know; it knows {', '.join(sorted(known))}")
+    weight_ih, weight_hh = np.asarray(params["weight_ih"]), np.asarray(params["weight_hh"])
+    if weight_ih.dtype not in _FLOATS:
+        raise TypeError(f"weight_ih must be float32 or float64, got dtype {weight_ih.dtype}")
+    gates, dtype = GATES[cell], weight_ih.dtype
+    if weight_hh.ndim != 2 or not weight_hh.size or weight_hh.shape[0] != gates * weight_hh.shape[1]:
+        raise ValueError(f"weight_hh must have shape ({gates}·H, H) with H at least 1, got {weight_hh.shape}")
+    H = weight_hh.shape[1]
+    if weight_ih.ndim != 2 or weight_ih.shape[0] != gates * H or weight_ih.shape[1] < 1:
+        raise ValueError(f"weight_ih must have shape ({gates * H}, I) with I at least 1, got {weight_ih.shape}")
+    arrays = {"weight_ih": weight_ih, "weight_hh": _real(weight_hh, "weight_hh", dtype, weight_hh.shape)}
+    for name, shape in (("bias", (gates * H,)), ("bias_hn", (H,))):
+        if params.get(name) is not None:
+            arrays[name] = _real(params[name], name, dtype, shape)
+    arrays = {name: np.require(array, requirements=["C", "A"]) for name, array in arrays.items()}
+    return Packed(
+        cell, variant, arrays["weight_ih"], arrays["weight_hh"], arrays.get("bias"), arrays.get("bias_hn"), new, training
+    )  # fmt: skip
+
+
+def _lengths(lengths: Any, B: int, T: int) -> Array | None:
+    if lengths is None:
+        return None
+    array = np.asarray(lengths)
+    if array.dtype.kind not in "iu" and array.size:
+        raise TypeError(f"lengths must be integers, got dtype {array.dtype}")
+    if array.shape != (B,):
+        raise ValueError(f"lengths must have shape ({B},), one for each sequence, got {array.shape}")
+    if array.size and not (array.min() >= 0 and array.max() <= T):
+        raise ValueError(f"lengths must be from 0 to {T}, got {array.min()} to {array.max()}")
+    return array.astype(np.int64)
+
+
+def _state(state: Any, cell: str, shape: tuple[int, int], dtype: np.dtype, name: str) -> tuple[Array | None, Array | None]:
+    """(h, c) of a state or its gradient, contiguous; None where it is zero or there is none."""
+    if state is None:
+        return None, None
+    if cell != "lstm":
+        return np.ascontiguousarray(_real(state, name, dtype, shape)), None
+    try:
+        h, c = state
+    except (TypeError, ValueError):
+        raise ValueError(f"{name} of an LSTM must be a pair (h, c), got {type(state).__name__}") from None
+    return (
+        np.ascontiguousarray(_real(h, f"h of {name}", dtype, shape)),
+        np.ascontiguousarray(_real(c, f"c of {name}", dtype, shape)),
+    )
+
+
+def forward(
+    cell: str,
+    params: Mapping[str, Any] | None,
+    x: Any,
+    state: Any = None,
+    *,
+    lengths: Any = None,
+    reverse: bool = False,
+    out: Array | None = None,
+    save: bool = False,
+    packed: Packed | None = None,
+    activation: str = "tanh",
+    reset: str = "after",
+    update: str = "keep",
+) -> tuple[Array, Any, Saved | None]:
+    """Run one direction over a batch of sequences. Equations: :func:`rnnfast.reference.forward`.
+
+    Parameters
+    ----------
+    cell : "rnn", "lstm" or "gru"
+    params : mapping of str to array
+        As in `pack`. With `packed` only its keys are read.
+    x : array_like (B, T, I)
+        Any strides; cast to the parameters' dtype.
+    state : array (B, H), for the LSTM a pair (h, c), or None for zeros
+    lengths : array_like of int (B,), optional
+        Valid steps of each sequence, 0 to T, in any order.
+    reverse : bool
+        From each sequence's last valid step to its first.
+    out : ndarray (B, T, H), optional
+        Where y is written: any strides, the parameters' dtype. It may overlap x, not the state.
+    save : bool
+        Keep what `backward` needs. x must not change before that.
+    packed : Packed, optional
+        What `pack` returned for these params.
+    activation, reset, update : str
+        The cell's variant.
+
+    Returns
+    -------
+    y : ndarray (B, T, H)
+        Zero beyond each sequence's end. `out` where it was given.
+    state : ndarray (B, H), or for the LSTM the pair (h, c)
+        After each sequence's last valid step.
+    saved : Saved or None
+        For `backward`.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For wrong shapes, dtypes, lengths and options, before anything is computed or written.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> params = {"weight_ih": rng.normal(size=(8, 3)), "weight_hh": rng.normal(size=(8, 2)), "bias": np.zeros(8)}
+    >>> y, (h, c), _ = forward("lstm", params, rng.normal(size=(4, 5, 3)))
+    >>> y.shape, h.shape, bool((y[:, -1] == h).all())
+    ((4, 5, 2), (4, 2), True)
+    """
+    options = {"activation": activation, "reset": reset, "update": update}
+    if packed is None or (save and not packed.training):
+        if params is None:
+            raise ValueError("params is needed where packed is not given, or was not packed for training")
+        packed = pack(cell, params, **options, training=save)
+    else:
+        _option(cell, options)
+    I, H, dtype = packed.input_size, packed.hidden_size, packed.dtype  # noqa: E741 - as in the equations
+    x = np.asarray(x)
+    if x.ndim != 3 or x.shape[2] != I:
+        raise ValueError(f"x must have shape (B, T, {I}), got {x.shape}")
+    x = _usable(_real(x, "x", dtype, x.shape))
+    B, T, _ = x.shape
+    lengths = _lengths(lengths, B, T)
+    h0, c0 = _state(state, cell, (B, H), dtype, "state")
+    if out is None:
+        y = np.empty((B, T, H), dtype)
+    else:
+        y = out
+        if not isinstance(y, np.ndarray) or y.dtype != dtype:
+            raise TypeError(f"out must be an array of dtype {dtype}, got {getattr(y, 'dtype', type(y).__name__)}")
+        if y.shape != (B, T, H):
+            raise ValueError(f"out must have shape {(B, T, H)}, got {y.shape}")
+        if not y.flags.writeable:
+            raise ValueError("out must be writeable, got a read-only array")
+        if np.may_share_memory(x, y):
+            x = x.copy()
+    hn = np.empty((B, H), dtype)
+    cn = np.empty((B, H), dtype) if cell == "lstm" else None
+    call = _recurrent.forward(packed, x, h0, c0, lengths, bool(reverse), y, hn, cn, bool(save))
+    saved = None
+    if save:
+        names = params.keys() if params is not None else ()
+        saved = Saved(call, cell, "bias" in names, "bias_hn" in names, (B, T, I), H, dtype, [])
+    return y, hn if cn is None else (hn, cn), saved
+
+
+def backward(
+    saved: Saved, dy: Any, dstate: Any = None, *, need_dx: bool = True
+) -> tuple[Array | None, Any, dict[str, Array]]:
+    """Gradients of one call of `forward(save=True)`. Works once: it overwrites what was saved.
+
+    Parameters
+    ----------
+    saved : Saved
+    dy : array_like (B, T, H), or None for zeros
+        Gradient of y; what lies beyond a sequence's end is ignored.
+    dstate : as the state that forward returned, or None for zeros
+        Gradient of that state.
+    need_dx : bool
+        False leaves dx out, and its work.
+
+    Returns
+    -------
+    dx : ndarray (B, T, I) or None
+    dstate : ndarray (B, H), for the LSTM the pair (dh, dc)
+        Gradient of the initial state.
+    grads : dict of str to ndarray
+        By the names of the parameters.
+
+    Raises
+    ------
+    RuntimeError
+        On a second call.
+    ValueError, TypeError
+        For wrong shapes and dtypes.
+    """
+    B, T, I = saved.shape  # noqa: E741 - as in the equations
+    H, dtype = saved.hidden_size, saved.dtype
+    if dy is not None:
+        dy = _real(dy, "dy", dtype, (B, T, H))
+        if not dy.flags.aligned:
+            dy = dy.copy()
+    dhn, dcn = _state(dstate, saved.cell, (B, H), dtype, "dstate")
+    if saved.spent:
+        raise RuntimeError("backward works once: it overwrites what forward saved; call forward again")
+    saved.spent.append(True)
+    dx = np.empty(saved.shape, dtype) if need_dx else None
+    dh0 = np.empty((B, H), dtype)
+    dc0 = np.empty((B, H), dtype) if saved.cell == "lstm" else None
+    grads = _gradients.backward(saved.call, dy, dhn, dcn, dx, dh0, dc0)
+    if not saved.bias:
+        del grads["bias"]
+    if not saved.bias_hn:
+        grads.pop("bias_hn", None)
+    return dx, dh0 if dc0 is None else (dh0, dc0), grads
+
+
+def _matrix(array: Array) -> Array:
+    """(..., F) as (N, F), where the kernels can read it in place."""
+    return _usable(array.reshape(-1, array.shape[-1]))
+
+
+def linear(x: Any, weight: Array, bias: Array | None = None, *, out: Array | None = None, packed: Any = None) -> Array:
+    """y = x Wᵀ + b on the last axis, by the packed product of the recurrent kernels.
+
+    Parameters
+    ----------
+    x : array_like (..., in)
+        Cast to weight's dtype.
+    weight : ndarray (out, in)
+        float32 or float64.
+    bias : ndarray (out,), optional
+    out : ndarray (..., out), optional
+        C-contiguous; must not overlap x.
+    packed : optional
+        `PackedMatrix(weight.T, bias)` made before, while neither has changed.
+
+    Returns
+    -------
+    ndarray (..., out)
+        The same bits for a row, whatever other rows are in the call.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For wrong shapes and dtypes.
+    """
+    weight = np.asarray(weight)
+    if weight.dtype not in _FLOATS or weight.ndim != 2:
+        raise TypeError(f"weight must be a float32 or float64 matrix, got dtype {weight.dtype} and shape {weight.shape}")
+    outputs, inputs = weight.shape
+    x = np.asarray(x)
+    if x.ndim == 0 or x.shape[-1] != inputs:
+        raise ValueError(f"x must have shape (..., {inputs}), got {x.shape}")
+    x = _real(x, "x", weight.dtype, x.shape)
+    shape = (*x.shape[:-1], outputs)
+    if packed is None:
+        if bias is not None:
+            bias = np.ascontiguousarray(_real(bias, "bias", weight.dtype, (outputs,)))
+        packed = _linear.PackedMatrix(np.require(weight, requirements=["A"]).T, bias)
+    if out is None:
+        out = np.empty(shape, weight.dtype)
+    elif out.shape != shape or out.dtype != weight.dtype or not out.flags.c_contiguous or not out.flags.writeable:
+        raise ValueError(f"out must be a writeable C-contiguous {weight.dtype} array of shape {shape}, got {out.dtype} {out.shape}")
+    if out.size:
+        _linear.multiply(packed, _matrix(x), out.reshape(-1, outputs))
+    return out
+
+
+def linear_backward(x: Any, weight: Array, dy: Any, *, need_dx: bool = True) -> tuple[Array | None, Array, Array]:
+    """Gradients of `linear`.
+
+    Parameters
+    ----------
+    x : ndarray (..., in)
+    weight : ndarray (out, in)
+    dy : ndarray (..., out)
+    need_dx : bool
+
+    Returns
+    -------
+    dx : ndarray (..., in) or None
+        dy W.
+    dweight : ndarray (out, in)
+        dyᵀ x over all rows.
+    dbias : ndarray (out,)
+        The sum of dy over all rows.
+    """
+    x, weight = np.asarray(x), np.asarray(weight)
+    outputs, inputs = weight.shape
+    x = _real(x, "x", weight.dtype, x.shape)
+    dy = _real(dy, "dy", weight.dtype, (*x.shape[:-1], outputs))
+    rows, gradients = _matrix(x), _matrix(dy)
+    if not rows.size or not gradients.size:
+        return np.zeros_like(x) if need_dx else None, np.zeros_like(weight), np.zeros(outputs, weight.dtype)
+    dweight, dbias = _linear.weight_gradient(rows, gradients)
+    dx = None
+    if need_dx:
+        dx = np.empty(x.shape, weight.dtype)
+        packed = _linear.PackedMatrix(np.require(weight, requirements=["A"]))
+        _linear.multiply(packed, gradients, dx.reshape(-1, inputs))
+    return dx, dweight, dbias

@@ -1,0 +1,128 @@
+"""Extension modules, one C library for each instruction set, and the debug switches. Metadata: pyproject.toml.
+
+Environment switches, for developers (CONTRIBUTING.md):
+RNNFAST_DEBUG=1 (assertions, bounds checks, -O1 -g), RNNFAST_SANITIZE=1 (address and undefined-behaviour sanitizers),
+RNNFAST_FAULT=NAME (a fault built into the kernels, which the tests must find), RNNFAST_EMULATE_AVX512=1 (the 512-bit
+code compiled for AVX2, so that its logic can be tested where there is no AVX-512).
+"""
+
+import os
+import platform
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy
+from Cython.Build import cythonize
+from setuptools import Extension, setup
+from setuptools.command.build_clib import build_clib
+from setuptools.command.build_ext import build_ext
+
+SOURCE = "rnnfast/kernels/src"
+JOBS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def switch(name: str) -> bool:
+    return os.environ.get(name, "") not in ("", "0")
+
+
+debug, sanitize, emulate = switch("RNNFAST_DEBUG"), switch("RNNFAST_SANITIZE"), switch("RNNFAST_EMULATE_AVX512")
+fault = os.environ.get("RNNFAST_FAULT", "")
+machine = platform.machine().lower()
+x86, arm64 = machine in ("x86_64", "amd64"), machine in ("aarch64", "arm64")
+
+if sys.platform == "win32":
+    # clang-cl: the vector extensions are not Microsoft's.
+    flags, links = ["-O2", "/clang:-O3", "/clang:-ffp-contract=off", "/clang:-fno-math-errno"], []
+    sets = {"avx2": ["/clang:-mavx2", "/clang:-mfma"]}
+    sets["avx512"] = [f"/clang:-m{part}" for part in ("avx512f", "avx512bw", "avx512dq", "avx512vl", "fma")]
+else:
+    flags, links = ["-O3", "-std=gnu11", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math", "-fvisibility=hidden"], []
+    sets = {"avx2": ["-mavx2", "-mfma"], "avx512": ["-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mfma"]}
+    flags += ["-g" if debug or sanitize else "-g0"]
+if emulate:
+    sets["avx512"] = sets["avx2"] + (["-Wno-psabi"] if sys.platform != "win32" else [])
+if debug or sanitize:
+    flags += ["-O1", "-fno-omit-frame-pointer"]
+if sanitize:
+    flags += ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"]
+    links += ["-fsanitize=address,undefined"]
+
+macros = [("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION"), ("CYTHON_WITHOUT_ASSERTIONS", None)]
+macros = macros[: 1 if debug else 2]
+macros += [("RNNFAST_X86", None)] * x86 + [("RNNFAST_ARM64", None)] * arm64
+macros += [("RNNFAST_EMULATE_AVX512", None)] * emulate
+macros += [("RNNFAST_FAULT", f"FAULT_{fault.upper()}")] * bool(fault)
+
+headers = sorted(os.path.join(SOURCE, name) for name in os.listdir(SOURCE) if name.endswith(".h"))
+targets = {"scalar": []} | ({"sse2": [], **sets} if x86 else {"neon": []} if arm64 else {})
+libraries = [
+    (
+        f"rnnfast_{name}",
+        {
+            "sources": [f"{SOURCE}/target_{name}.c"],
+            "obj_deps": {"": headers},
+            "include_dirs": [SOURCE],
+            "macros": macros,
+            "cflags": [*flags, *extra, *([] if sys.platform == "win32" else ["-fPIC"])],
+        },
+    )
+    for name, extra in targets.items()
+]
+
+
+class BuildLibraries(build_clib):
+    """The instruction sets are compiled side by side."""
+
+    def build_libraries(self, libraries):
+        with ThreadPoolExecutor(JOBS) as pool:
+            list(pool.map(lambda library: super(BuildLibraries, self).build_libraries([library]), libraries))
+
+
+class BuildExtensions(build_ext):
+    def initialize_options(self):
+        super().initialize_options()
+        self.parallel = JOBS
+
+    def run(self):
+        # `build_ext --inplace` alone does not; an extension takes from the libraries only what it needs.
+        self.run_command("build_clib")
+        super().run()
+
+
+def extension(name: str, *sources: str) -> Extension:
+    return Extension(
+        f"rnnfast.kernels.{name}",
+        [f"rnnfast/kernels/{name}.pyx", *(f"{SOURCE}/{source}" for source in sources)],
+        include_dirs=[SOURCE, numpy.get_include()],
+        define_macros=macros,
+        extra_compile_args=[flag for flag in flags if flag != "-fvisibility=hidden"],
+        extra_link_args=links,
+        depends=headers,
+    )
+
+
+setup(
+    libraries=libraries,
+    ext_modules=cythonize(
+        [
+            extension("_threads", "pool.c"),
+            extension("_runtime", "dispatch.c"),
+            extension("_packed"),
+            extension("_products"),
+            extension("_recurrent"),
+            extension("_gradients"),
+            extension("_linear"),
+            extension("_passes"),
+        ],
+        compiler_directives={
+            "language_level": "3",
+            "boundscheck": debug,
+            "wraparound": False,
+            "initializedcheck": debug,
+            "cdivision": True,
+            "freethreading_compatible": True,
+        },
+        nthreads=0,
+    ),
+    cmdclass={"build_clib": BuildLibraries, "build_ext": BuildExtensions},
+)
