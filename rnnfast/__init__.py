@@ -1,5 +1,7 @@
 """rnnfast: recurrent networks on a CPU, trained and served fast, with NumPy alone."""
 
+from importlib.machinery import PathFinder
+
 from rnnfast._lazy import attach
 
 __version__ = "0.1.0"
@@ -12,7 +14,14 @@ _names = {
     "rnnfast.models": ["LanguageModel", "Sequential"],
     "rnnfast.training": ["SGD", "Adam", "CrossEntropy", "MSE", "History"],
     "rnnfast.files": ["save", "load"],
-    "rnnfast.kernels._runtime": ["set_num_threads", "get_num_threads", "show_config"],
+    "rnnfast.kernels._threads": ["set_num_threads", "get_num_threads"],
+    "rnnfast._config": ["show_config"],
 }
 __all__, __getattr__, __dir__ = attach(__name__, _names, ["data", "layers", "models", "ops", "reference", "training"])
 __all__ += ["__version__"]
+
+if PathFinder.find_spec("rnnfast.kernels._runtime", [f"{__path__[0]}/kernels"]) is None:
+    raise ImportError(
+        f"the rnnfast in {__path__[0]} is not built for this Python. Install it with `pip install .`, or to work on "
+        "it, with `pip install -e .` (both want a C compiler). An installed rnnfast is found from any other folder."
+    )

@@ -1,3 +1,5 @@
+import os
+import shutil
 import subprocess
 import sys
 
@@ -40,3 +42,16 @@ def test_names_are_looked_up_once():
         assert "dumps" in listing()
     finally:
         del sys.modules["tests_of_lazy"]
+
+
+def test_an_unbuilt_checkout_says_how_to_build_it(tmp_path):
+    package = tmp_path / "rnnfast"
+    (package / "kernels").mkdir(parents=True)
+    for name in ("__init__.py", "_lazy.py", "kernels/__init__.py"):
+        shutil.copy(os.path.join(os.path.dirname(rnnfast.__file__), name), package / name)
+    run = subprocess.run(
+        [sys.executable, "-c", "import rnnfast"], capture_output=True, text=True, cwd=tmp_path, check=False
+    )
+    assert run.returncode == 1
+    assert "is not built" in run.stderr
+    assert "pip install ." in run.stderr
