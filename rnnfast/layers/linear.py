@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from rnnfast import ops
+from rnnfast.kernels._linear import PackedMatrix
 from rnnfast.layers import _check
 from rnnfast.layers._base import Axis, Backward, BackwardOnce, Block, Layer, float_dtype
 from rnnfast.layers.initializers import glorot_uniform
@@ -40,6 +41,7 @@ class Linear(Layer):
     """
 
     block: Block
+    _cache_packed: tuple[int, PackedMatrix] | None = None
 
     def __init__(
         self,
@@ -82,11 +84,19 @@ class Linear(Layer):
             "dtype": str(self.block.dtype),
         }
 
+    def _packed(self) -> PackedMatrix:
+        """Weight and bias in the kernels' layout, made anew when they have changed."""
+        version, cached = self.block.version, self._cache_packed
+        if cached is None or cached[0] != version:
+            bias = self.block.array("bias") if self.bias else None
+            cached = self._cache_packed = (version, PackedMatrix(self.block.array("weight").T, bias))
+        return cached[1]
+
     def _apply(self, x: Any, lengths: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
         x = _check.real(x, self.block.dtype)
         _check.features(x, self.in_features, "Linear")
         beyond = _check.padding(lengths, x.shape[:-1])
-        y = ops.linear(x, self.block.array("weight"), self.block.array("bias") if self.bias else None)
+        y = ops.linear(x, self.block.array("weight"), packed=self._packed())
         if self.activation == "relu":
             np.maximum(y, 0, out=y)
         elif self.activation == "tanh":

@@ -59,9 +59,9 @@ def test_a_layer_without_parameters():
 
 @pytest.mark.parametrize("copier", [copy.deepcopy, lambda layer: pickle.loads(pickle.dumps(layer))])
 def test_copies_learn_apart(layer, copier):
-    layer._cache_packed = lambda: None  # nothing that copies or pickles
+    layer._cache_other = lambda: None  # nothing that copies or pickles
     other = copier(layer)
-    assert not hasattr(other, "_cache_packed")
+    assert not hasattr(other, "_cache_other")
     other.params["bias"] = [0, 0, 0]
     x = np.array([[1.0, -2.0]])
     assert np.array_equal(layer(x), np.add(other(x), [1, 2, 3]))

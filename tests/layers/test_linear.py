@@ -1,9 +1,13 @@
+import copy
+
 import numpy as np
 import pytest
 from checks import awkward, max_error, relative_error
 from layer_checks import check_layer_gradients, randomise
 
 from rnnfast.layers import Linear
+from rnnfast.models import Sequential
+from rnnfast.training import SGD
 
 ACTIVATIONS = {
     None: lambda a: a,
@@ -72,6 +76,26 @@ def test_the_caller_may_write_to_y():
     y, backward = layer.forward(x)
     y[...] = 7
     assert np.array_equal(backward(dy), wanted)
+
+
+def test_packed_weights_never_go_stale():
+    layer, x = randomise(Linear(5, 3, dtype="float64")), draw(4, 5)
+    for change in (
+        lambda: layer.params.__setitem__("weight", np.ones((3, 5))),
+        lambda: layer.params.__setitem__("bias", [1, 2, 3]),
+        lambda: SGD(0.1).step(layer),
+    ):
+        layer(x)
+        layer.grads["weight"] += 1
+        change()
+        wanted = x @ layer.params["weight"].T + layer.params["bias"]
+        assert max_error(layer(x), wanted) < 1e-13
+        assert max_error(layer.forward(x)[0], wanted) < 1e-13
+    Sequential(layer, Linear(3, 2, dtype="float64"))
+    assert max_error(layer(x), wanted) < 1e-13
+    copied = copy.deepcopy(layer)
+    copied.params["bias"] = [0, 0, 0]
+    assert max_error(copied(x), wanted - layer.params["bias"]) < 1e-13
 
 
 def test_backward_belongs_to_its_call():
