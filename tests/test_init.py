@@ -50,7 +50,11 @@ def test_an_unbuilt_checkout_says_how_to_build_it(tmp_path):
     for name in ("__init__.py", "_lazy.py", "kernels/__init__.py"):
         shutil.copy(os.path.join(os.path.dirname(rnnfast.__file__), name), package / name)
     run = subprocess.run(
-        [sys.executable, "-c", "import rnnfast"], capture_output=True, text=True, cwd=tmp_path, check=False
+        [sys.executable, "-c", "import rnnfast"],
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert run.returncode == 1
     assert "is not built" in run.stderr

@@ -52,20 +52,6 @@ def test_import_brings_numpy_alone(statement):
     assert {name for name in foreign if not name.startswith(("_cython", "cython_runtime"))} == set()
 
 
-@pytest.mark.parametrize("name", ["asyncio", "multiprocessing", "unittest", "importlib.metadata", "urllib.request"])
-def test_import_leaves_out(name):
-    assert name not in modules_after("import rnnfast") - modules_after("import numpy")
-
-
-def test_every_public_name_is_there():
-    assert len(rnnfast.__all__) == len(set(rnnfast.__all__)) > 0
-    for name in rnnfast.__all__:
-        assert getattr(rnnfast, name) is not None, name
-    assert set(rnnfast.__all__) <= set(dir(rnnfast))
-    with pytest.raises(AttributeError, match="no_such_name"):
-        rnnfast.no_such_name  # noqa: B018
-
-
 def test_typed():
     assert (FOLDER / "py.typed").is_file()
     compiled = sorted(path for suffix in ("so", "pyd") for path in FOLDER.rglob(f"*.{suffix}"))
