@@ -190,6 +190,20 @@ def test_out_may_lie_anyhow_in_memory(cell, options, dtype, reverse):
 
 @variants
 @dtypes
+@directions
+@pytest.mark.parametrize("shift", [-1, 0, 1])
+def test_out_may_overlap_x(cell, options, dtype, reverse, shift):
+    case = checks.make_case(cell, 13, 3, 17, 17, dtype, **options)
+    wanted = run(case, reverse=reverse)
+    buffer = np.empty((3, 15, 17), dtype)
+    case.x, x = buffer[:, 1:14], case.x
+    case.x[...] = x
+    out = buffer[:, 1 + shift : 14 + shift]
+    checks.assert_same_bits(run(case, reverse=reverse, out=out), wanted)
+
+
+@variants
+@dtypes
 def test_two_directions_share_one_buffer(cell, options, dtype):
     T, B, H = 6, 5, 17
     case = checks.make_case(cell, T, B, 3, H, dtype, **options)
