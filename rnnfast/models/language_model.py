@@ -2,8 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ from rnnfast.data.vocabulary import Vocabulary
 from rnnfast.layers import GRU, LSTM, RNN, Dropout, Embedding, Linear, _check
 from rnnfast.models.sequential import Sequential
 from rnnfast.training import Adam, CrossEntropy, History, train_step
+from rnnfast.training.progress import progress_bar
 
 _CELLS = {"lstm": LSTM, "gru": GRU, "rnn": RNN}
 _EXTRA = "language_model"
@@ -126,13 +126,14 @@ class LanguageModel:
         batch_size: int = 16,
         chunk: int = 32,
         learning_rate: float = 4e-3,
+        weight_decay: float = 0.0,
         clip_norm: float = 1.0,
         time_limit: float = math.inf,
         callbacks: Iterable[Callable[[int, dict[str, float]], Any]] = (),
         seed: Any = None,
         verbose: bool = True,
     ) -> History:
-        """Train with Adam; the learning rate rises during the first steps, then falls to zero as half a cosine.
+        """Train with AdamW; the learning rate rises during the first steps, then falls to zero as half a cosine.
 
         Parameters
         ----------
@@ -146,6 +147,8 @@ class LanguageModel:
             Parallel streams, and the number of steps that gradients flow through (see `rnnfast.data.stream_batches`).
         learning_rate : float
             The highest.
+        weight_decay : float
+            Times the learning rate, what each step takes off every parameter (Loshchilov and Hutter 2019).
         clip_norm : float
             Gradients with a larger norm are scaled down to it (Pascanu et al. 2013, algorithm 1).
         time_limit : float
@@ -178,14 +181,15 @@ class LanguageModel:
         held_out_ids = None if held_out is None else _long_enough(self._ids(held_out, unknown="zero"))
         stream_batches(ids, batch_size, chunk)  # complains of a text that is too short before a bar appears
         steps_an_epoch = math.ceil(math.ceil((len(ids) - 1) / batch_size) / chunk)
-        loss, optimizer = CrossEntropy(), Adam(learning_rate, clip_norm=clip_norm)
+        loss = CrossEntropy()
+        optimizer = Adam(learning_rate, weight_decay=weight_decay, clip_norm=clip_norm, decoupled=True)
         pace = _Pace(learning_rate, epochs * steps_an_epoch, time_limit)
         rng = np.random.default_rng(seed)
         history = History()
         try:
             for epoch in range(epochs):
-                state, total, count = None, 0.0, 0
-                with _bar(len(ids) - 1, f"Epoch {epoch + 1}/{epochs}", verbose) as show:
+                state, total, count, title = None, 0.0, 0, f"Epoch {epoch + 1}/{epochs}"
+                with progress_bar(len(ids) - 1, title, unit="char", verbose=verbose) as show:
                     for x, y, lengths in stream_batches(ids, batch_size, chunk):
                         optimizer.learning_rate = pace.learning_rate()
                         step = train_step(self.network, x, y, loss, optimizer, lengths=lengths, state=state, rng=rng)
@@ -352,20 +356,3 @@ def _long_enough(ids: NDArray) -> NDArray:
     if len(ids) < 2:
         raise ValueError(f"a text to measure must have at least 2 tokens, got {len(ids)}")
     return ids
-
-
-@contextmanager
-def _bar(total: int, title: str, verbose: bool) -> Iterator[Callable[[int, dict[str, float]], None]]:
-    """A progress bar over `total` tokens, as a function of (tokens done, logs to show)."""
-    if not verbose:
-        yield lambda done, logs: None
-        return
-    from tqdm import tqdm  # type: ignore[import-untyped]
-
-    with tqdm(total=total, desc=title, unit="char", unit_scale=True) as bar:
-
-        def show(done: int, logs: dict[str, float]) -> None:
-            bar.set_postfix({name: f"{value:.4g}" for name, value in logs.items()}, refresh=not done)
-            bar.update(done)
-
-        yield show
