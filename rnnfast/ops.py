@@ -17,6 +17,7 @@ __all__ = [
     "accumulate",
     "adam_step",
     "backward",
+    "check_options",
     "cross_entropy",
     "dropout",
     "forward",
@@ -61,12 +62,12 @@ def _real(value: Any, name: str, dtype: np.dtype, shape: tuple[int, ...]) -> Arr
 
 def _usable(array: Array) -> Array:
     """The same numbers where the kernels can read them in place: aligned, whole elements apart, features contiguous."""
-    if array.shape[-1] > 1 and array.strides[-1] != array.itemsize or not array.flags.aligned:
+    if (array.shape[-1] > 1 and array.strides[-1] != array.itemsize) or not array.flags.aligned:
         return np.ascontiguousarray(array)
     return array
 
 
-def _option(cell: str, options: Mapping[str, str]) -> tuple[str, bool]:
+def check_options(cell: str, options: Mapping[str, str]) -> tuple[str, bool]:
     """The kernels' name of the cell's variant, and whether the update gate's sign turns."""
     if cell not in GATES:
         raise ValueError(f"cell must be 'rnn', 'lstm' or 'gru', got {cell!r}")
@@ -109,12 +110,14 @@ def pack(
     ValueError, TypeError
         For an unknown cell or option, a wrong shape or dtype, or a parameter that is missing or unknown.
     """
-    variant, new = _option(cell, {"activation": activation, "reset": reset, "update": update})
+    variant, new = check_options(cell, {"activation": activation, "reset": reset, "update": update})
     known = {"weight_ih", "weight_hh", "bias"} | ({"bias_hn"} if variant == "after" else set())
     if missing := {"weight_ih", "weight_hh"} - params.keys():
         raise ValueError(f"params lacks {', '.join(sorted(missing))}")
     if unknown := params.keys() - known:
-        raise ValueError(f"params has {', '.join(sorted(unknown))}, which this cell does not know; it knows {', '.join(sorted(known))}")
+        raise ValueError(
+            f"params has {', '.join(sorted(unknown))}, which this cell does not know; it knows {', '.join(sorted(known))}"
+        )
     weight_ih, weight_hh = np.asarray(params["weight_ih"]), np.asarray(params["weight_hh"])
     if weight_ih.dtype not in _FLOATS:
         raise TypeError(f"weight_ih must be float32 or float64, got dtype {weight_ih.dtype}")
@@ -129,9 +132,8 @@ def pack(
         if params.get(name) is not None:
             arrays[name] = _real(params[name], name, dtype, shape)
     arrays = {name: np.require(array, requirements=["C", "A"]) for name, array in arrays.items()}
-    return Packed(
-        cell, variant, arrays["weight_ih"], arrays["weight_hh"], arrays.get("bias"), arrays.get("bias_hn"), new, training
-    )  # fmt: skip
+    matrices = arrays["weight_ih"], arrays["weight_hh"]
+    return Packed(cell, variant, *matrices, arrays.get("bias"), arrays.get("bias_hn"), new, training)
 
 
 def _lengths(lengths: Any, B: int, T: int) -> Array | None:
@@ -147,7 +149,9 @@ def _lengths(lengths: Any, B: int, T: int) -> Array | None:
     return array.astype(np.int64)
 
 
-def _state(state: Any, cell: str, shape: tuple[int, int], dtype: np.dtype, name: str) -> tuple[Array | None, Array | None]:
+def _state(
+    state: Any, cell: str, shape: tuple[int, int], dtype: np.dtype, name: str
+) -> tuple[Array | None, Array | None]:
     """(h, c) of a state or its gradient, contiguous; None where it is zero or there is none."""
     if state is None:
         return None, None
@@ -184,7 +188,7 @@ def forward(
     ----------
     cell : "rnn", "lstm" or "gru"
     params : mapping of str to array
-        As in `pack`. With `packed` only its keys are read.
+        As in `pack`. Not read where `packed` is given.
     x : array_like (B, T, I)
         Any strides; cast to the parameters' dtype.
     state : array (B, H), for the LSTM a pair (h, c), or None for zeros
@@ -197,7 +201,7 @@ def forward(
     save : bool
         Keep what `backward` needs. x must not change before that.
     packed : Packed, optional
-        What `pack` returned for these params.
+        What `pack` returned for these params, with ``training=True`` if `save` is wanted.
     activation, reset, update : str
         The cell's variant.
 
@@ -228,8 +232,10 @@ def forward(
         if params is None:
             raise ValueError("params is needed where packed is not given, or was not packed for training")
         packed = pack(cell, params, **options, training=save)
-    else:
-        _option(cell, options)
+    elif packed.kind != (cell, *check_options(cell, options)):
+        raise ValueError(
+            f"packed holds the weights of another cell or variant: {packed.kind}, wanted {cell!r}, {options}"
+        )
     I, H, dtype = packed.input_size, packed.hidden_size, packed.dtype  # noqa: E741 - as in the equations
     x = np.asarray(x)
     if x.ndim != 3 or x.shape[2] != I:
@@ -255,8 +261,7 @@ def forward(
     call = _recurrent.forward(packed, x, h0, c0, lengths, bool(reverse), y, hn, cn, bool(save))
     saved = None
     if save:
-        names = params.keys() if params is not None else ()
-        saved = Saved(call, cell, "bias" in names, "bias_hn" in names, (B, T, I), H, dtype, [])
+        saved = Saved(call, cell, packed.bias, packed.bias_hn, (B, T, I), H, dtype, [])
     return y, hn if cn is None else (hn, cn), saved
 
 
@@ -288,9 +293,11 @@ def backward(
     RuntimeError
         On a second call.
     ValueError, TypeError
-        For wrong shapes and dtypes.
+        For wrong shapes and dtypes, and where forward had not `save`.
     """
-    B, T, I = saved.shape  # noqa: E741 - as in the equations
+    if not isinstance(saved, Saved):
+        raise TypeError(f"saved must be what forward(save=True) returned, got {type(saved).__name__}")
+    B, T, _ = saved.shape
     H, dtype = saved.hidden_size, saved.dtype
     if dy is not None:
         dy = _real(dy, "dy", dtype, (B, T, H))
@@ -343,7 +350,9 @@ def linear(x: Any, weight: Array, bias: Array | None = None, *, out: Array | Non
     """
     weight = np.asarray(weight)
     if weight.dtype not in _FLOATS or weight.ndim != 2:
-        raise TypeError(f"weight must be a float32 or float64 matrix, got dtype {weight.dtype} and shape {weight.shape}")
+        raise TypeError(
+            f"weight must be a float32 or float64 matrix, got dtype {weight.dtype} and shape {weight.shape}"
+        )
     outputs, inputs = weight.shape
     x = np.asarray(x)
     if x.ndim == 0 or x.shape[-1] != inputs:
@@ -357,7 +366,9 @@ def linear(x: Any, weight: Array, bias: Array | None = None, *, out: Array | Non
     if out is None:
         out = np.empty(shape, weight.dtype)
     elif out.shape != shape or out.dtype != weight.dtype or not out.flags.c_contiguous or not out.flags.writeable:
-        raise ValueError(f"out must be a writeable C-contiguous {weight.dtype} array of shape {shape}, got {out.dtype} {out.shape}")
+        raise ValueError(
+            f"out must be a writeable C-contiguous {weight.dtype} array of shape {shape}, got {out.dtype} {out.shape}"
+        )
     if out.size:
         _linear.multiply(packed, _matrix(x), out.reshape(-1, outputs))
     return out

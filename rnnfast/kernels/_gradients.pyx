@@ -349,5 +349,6 @@ def backward(Call call, dy, dhn, dcn, dx, cnp.ndarray dh0, dc0):
     if panels.new_update:
         i = panels.cell.negated_gate * H
         for name in ("weight_ih", "weight_hh", "bias"):
-            np.negative(grads[name][i : i + H], out=grads[name][i : i + H])
+            # Not np.negative(a, out=a): NumPy 2.4 gets that wrong for some strides.
+            grads[name][i : i + H] *= -1
     return grads

@@ -29,6 +29,8 @@ cdef struct Panels:
 cdef class Packed:
     cdef Panels panels
     cdef Buffer memory
+    cdef readonly tuple kind  # cell, variant, new_update
+    cdef readonly bint bias, bias_hn
 
 
 # Bytes of a row of this phase's gates.

@@ -64,6 +64,8 @@ cdef class Packed:
         cdef ptrdiff_t most, total
         cdef Buffer scratch
         cdef Panels *made = &self.panels
+        self.kind = cell, variant, bool(new_update)
+        self.bias, self.bias_hn = bias is not None, bias_hn is not None
         made.table = kernels_of(weight_ih.itemsize)
         made.cell = made.table.cells[kind]
         made.itemsize, made.lanes = weight_ih.itemsize, made.table.lanes

@@ -1,0 +1,100 @@
+"""One direction of one recurrent layer: its parameters' names and first values, and its packed weights."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from rnnfast import ops
+from rnnfast.layers._block import Block
+from rnnfast.layers.initializers import gates_glorot, gates_orthogonal, lstm_bias
+
+BIASES = (True, False, "double")
+
+
+class Direction:
+    """Where the weights of one direction live in a block, in the form that the kernels take.
+
+    With ``bias=True`` there is one bias a gate, and `bias_hn` beside it in a GRU with the reset after the product. With
+    ``bias="double"`` there is a pair, `bias_ih` and `bias_hh`, as in PyTorch; the kernels see their sum.
+
+    Parameters
+    ----------
+    cell : "rnn", "lstm" or "gru"
+    input_size, hidden_size : int
+    bias : True, False or "double"
+    suffix : str
+        What follows the names, such as "_l0_reverse".
+    options : mapping
+        activation, or reset and update.
+    """
+
+    def __init__(
+        self, cell: str, input_size: int, hidden_size: int, bias: bool | str, suffix: str, options: Mapping[str, str]
+    ):
+        self.cell, self.input_size, self.hidden_size = cell, input_size, hidden_size
+        self.bias, self.suffix, self.options = bias, suffix, dict(options)
+        self.gates = ops.GATES[cell]
+        self.inner_bias = options.get("reset") == "after"
+
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Names and shapes of the parameters, in order."""
+        rows, suffix = self.gates * self.hidden_size, self.suffix
+        shapes: dict[str, tuple[int, ...]] = {
+            f"weight_ih{suffix}": (rows, self.input_size),
+            f"weight_hh{suffix}": (rows, self.hidden_size),
+        }
+        if self.bias == "double":
+            shapes |= {f"bias_ih{suffix}": (rows,), f"bias_hh{suffix}": (rows,)}
+        elif self.bias:
+            shapes[f"bias{suffix}"] = (rows,)
+            if self.inner_bias:
+                shapes[f"bias_hn{suffix}"] = (self.hidden_size,)
+        return shapes
+
+    def initialise(self, block: Block, rng: np.random.Generator) -> None:
+        """Glorot input weights, orthogonal recurrent weights, each per gate; biases zero, the forget gate's one."""
+        block.set(f"weight_ih{self.suffix}", gates_glorot(rng, self.gates, self.hidden_size, self.input_size))
+        block.set(f"weight_hh{self.suffix}", gates_orthogonal(rng, self.gates, self.hidden_size))
+        if self.cell == "lstm" and self.bias:
+            name = "bias_ih" if self.bias == "double" else "bias"
+            block.set(f"{name}{self.suffix}", lstm_bias(self.hidden_size))
+
+    def weights(self, block: Block) -> dict[str, np.ndarray]:
+        """The parameters by the names and in the form that `ops.forward` takes."""
+        suffix, H = self.suffix, self.hidden_size
+        found = {name: block.array(name + suffix) for name in ("weight_ih", "weight_hh")}
+        if self.bias == "double":
+            ih, hh = block.array(f"bias_ih{suffix}"), block.array(f"bias_hh{suffix}")
+            found["bias"] = ih + hh
+            if self.inner_bias:
+                found["bias"][2 * H :] = ih[2 * H :]
+                found["bias_hn"] = hh[2 * H :]
+        elif self.bias:
+            found["bias"] = block.array(f"bias{suffix}")
+            if self.inner_bias:
+                found["bias_hn"] = block.array(f"bias_hn{suffix}")
+        return found
+
+    def gradients(self, grads: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """What `ops.backward` returned, by the names of the parameters."""
+        if self.bias != "double":
+            return {name + self.suffix: value for name, value in grads.items()}
+        found = {f"{name}{self.suffix}": grads[name] for name in ("weight_ih", "weight_hh")}
+        found[f"bias_ih{self.suffix}"] = grads["bias"]
+        second = grads["bias"].copy()
+        if self.inner_bias:
+            second[2 * self.hidden_size :] = grads["bias_hn"]
+        found[f"bias_hh{self.suffix}"] = second
+        return found
+
+    def packed(self, block: Block, cache: dict[str, Any], training: bool) -> Any:
+        """The packed weights: those of the cache while the parameters have not changed."""
+        version = block.version
+        kept = cache.get(self.suffix)
+        if kept is not None and kept[0] == version and (kept[1].training or not training):
+            return kept[1]
+        packed = ops.pack(self.cell, self.weights(block), **self.options, training=training)
+        # One assignment: another thread sees the old pair or the new one, each of which is whole.
+        cache[self.suffix] = (version, packed)
+        return packed

@@ -1,0 +1,403 @@
+"""RNN, LSTM and GRU layers: stacked, in one direction or both."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from rnnfast import ops
+from rnnfast.layers import _check
+from rnnfast.layers._base import BackwardOnce, Block, StatefulLayer, draw_key, float_dtype
+from rnnfast.layers._direction import BIASES, Direction
+
+Array = np.ndarray
+
+
+class LSTMState(NamedTuple):
+    """State of an LSTM: h and c, each (L·D, B, H), or (L·D, H) for one unbatched sequence."""
+
+    h: Array
+    c: Array
+
+
+class Recurrent(StatefulLayer):
+    """What the three layers share: the grid of layers and directions over `ops.forward`."""
+
+    cell: str
+    block: Block
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        *,
+        bias: bool | str = True,
+        bidirectional: bool = False,
+        dropout: float = 0.0,
+        dtype: Any = "float32",
+        seed: Any = None,
+        **options: str,
+    ):
+        self.input_size = _check.size(input_size, "input_size")
+        self.hidden_size = _check.size(hidden_size, "hidden_size")
+        self.num_layers = _check.size(num_layers, "num_layers")
+        if bias not in BIASES:
+            raise ValueError(f"bias must be True, False or 'double', got {bias!r}")
+        self.bias, self.bidirectional = bias, bool(bidirectional)
+        self.dropout = _check.probability(dropout, "dropout")
+        self.num_directions = 2 if bidirectional else 1
+        self.output_size = self.num_directions * self.hidden_size
+        self.options = options
+        full = {"activation": "tanh", "reset": "after", "update": "keep"} | options
+        ops.check_options(self.cell, full)
+        self._directions = [
+            Direction(
+                self.cell,
+                self.output_size if layer else self.input_size,
+                self.hidden_size,
+                bias,
+                f"_l{layer}" + ("_reverse" if reverse else ""),
+                options,
+            )
+            for layer in range(self.num_layers)
+            for reverse in range(self.num_directions)
+        ]
+        shapes: dict[str, tuple[int, ...]] = {}
+        for direction in self._directions:
+            shapes |= direction.shapes()
+        self.block = Block(shapes, float_dtype(dtype))
+        rng = np.random.default_rng(seed)
+        for direction in self._directions:
+            direction.initialise(self.block, rng)
+        self._cache_packed: dict[str, Any] = {}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._cache_packed = {}
+
+    def config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {
+            "input_size": self.input_size,
+            "hidden_size": self.hidden_size,
+            "num_layers": self.num_layers,
+            "bias": self.bias,
+            "bidirectional": self.bidirectional,
+            "dropout": self.dropout,
+            "dtype": str(self.block.dtype),
+            **self.options,
+        }
+
+    def __call__(  # type: ignore[override]
+        self, x: Any, state: Any = None, *, lengths: Any = None, time_major: bool = False, out: Array | None = None
+    ) -> tuple[Array, Any]:
+        """Inference: nothing is saved, and packed weights are kept while the parameters do not change.
+
+        Parameters
+        ----------
+        x : array_like (B, T, I), (T, B, I) with `time_major`, or (T, I) for one sequence
+            Any strides; real numbers of another dtype are cast to the layer's.
+        state : array (L·D, B, H), for the LSTM a pair (h, c), or None for zeros
+            Layer-major: layer 0 forward, layer 0 reverse, layer 1 forward ... Unbatched: (L·D, H).
+        lengths : array_like of int (B,), optional
+            Valid steps of each sequence, 0 to T, in any order. The reverse direction starts at the last of them.
+        time_major : bool
+        out : ndarray like y, optional
+            Where y is written; any strides.
+
+        Returns
+        -------
+        y : ndarray (B, T, D·H), (T, B, D·H) or (T, D·H)
+            Zero beyond each sequence's end.
+        state : as the state given
+            After each sequence's last valid step (in reverse, its first).
+
+        Raises
+        ------
+        ValueError, TypeError
+            For wrong shapes, dtypes and lengths, before anything is computed.
+        """
+        y, new, _, _ = self._run(x, state, lengths, time_major, out, None)
+        return y, new
+
+    def forward(  # type: ignore[override]
+        self, x: Any, state: Any = None, *, lengths: Any = None, time_major: bool = False, rng: Any = None
+    ) -> tuple[tuple[Array, Any], Callable[..., Any]]:
+        """Training: `((y, state), backward)`. x must not change before `backward` has run.
+
+        Parameters
+        ----------
+        x, state, lengths, time_major
+            As for a call.
+        rng : None, int or numpy.random.Generator
+            For dropout between layers.
+
+        Returns
+        -------
+        output : (y, state)
+        backward : callable
+            ``backward(dy, dstate=None, grads=None, need_dx=True) -> (dx, dstate)``, in the shapes of y, the state and
+            x; dy or dstate None is zero. It adds to `self.grads`, or to the mapping given. It works once, and raises
+            RuntimeError when it has run before or the parameters have changed.
+        """
+        once = BackwardOnce(self.slots())
+        y, new, saved, restore = self._run(x, state, lengths, time_major, None, draw_key(rng))
+        y_shape, D, H, dtype = y.shape, self.num_directions, self.hidden_size, self.block.dtype
+        key = saved.key
+
+        def backward(dy: Any, dstate: Any = None, grads: Any = None, need_dx: bool = True) -> tuple[Array | None, Any]:
+            if dy is not None:
+                dy = restore.enter(_check.output_gradient(dy, y_shape, dtype))
+            dh, dc = self._split_state(dstate, restore, "dstate")
+            once.start()
+            found: dict[str, Array] = {}
+            initial: list[Any] = [None] * len(self._directions)
+            for layer in range(self.num_layers - 1, -1, -1):
+                wanted = need_dx or layer > 0
+                dx = None
+                for d in range(D):
+                    at = layer * D + d
+                    last = None if dh is None else dh[at] if dc is None else (dh[at], dc[at])
+                    half = None if dy is None else dy[..., d * H : (d + 1) * H]
+                    part, initial[at], named = ops.backward(saved.calls[at], half, last, need_dx=wanted)
+                    found |= self._directions[at].gradients(named)
+                    if dx is None:
+                        dx = part
+                    elif part is not None:
+                        dx += part
+                dy = dx
+                if layer and self.dropout:
+                    dy = ops.dropout(dx, self.dropout, int(key), layer)
+            once.add(found, grads)
+            return None if dy is None else restore.leave(dy), self._join_state(initial, restore)
+
+        return (y, new), backward
+
+    def _run(
+        self, x: Any, state: Any, lengths: Any, time_major: bool, out: Array | None, key: Any
+    ) -> tuple[Array, Any, "_Saved", "_Orientation"]:
+        """One pass over the grid; with a key, for training."""
+        x = np.asarray(x)
+        if x.ndim not in (2, 3) or x.shape[-1] != self.input_size:
+            wanted = "(T, B, {0}) or (T, {0})" if time_major else "(B, T, {0}) or (T, {0})"
+            raise ValueError(f"x must have shape {wanted.format(self.input_size)}, got {x.shape}")
+        restore = _Orientation(x.ndim == 2, time_major)
+        if out is not None and (not isinstance(out, np.ndarray) or out.shape != (*x.shape[:-1], self.output_size)):
+            got = getattr(out, "shape", type(out).__name__)
+            raise ValueError(f"out must be an array of shape {(*x.shape[:-1], self.output_size)}, got {got}")
+        y_last = np.empty((*x.shape[:-1], self.output_size), self.block.dtype) if out is None else out
+        x = restore.enter(x)
+        if restore.unbatched and lengths is not None:
+            lengths = np.reshape(lengths, (1,))
+        restore.state_shape = (len(self._directions), x.shape[0], self.hidden_size)
+        h, c = self._split_state(state, restore, "state")
+        D, H = self.num_directions, self.hidden_size
+        states, saved = [], _Saved(key, [])
+        for layer in range(self.num_layers):
+            if layer == self.num_layers - 1:
+                y = restore.enter(y_last)
+                if out is not None and np.may_share_memory(x, out):
+                    x = x.copy()
+            else:
+                y = np.empty((*x.shape[:-1], self.output_size), self.block.dtype)
+            for d in range(D):
+                at = layer * D + d
+                direction = self._directions[at]
+                _, after, call = ops.forward(
+                    self.cell,
+                    direction.weights(self.block) if key is not None else None,
+                    x,
+                    None if h is None else h[at] if c is None else (h[at], c[at]),
+                    lengths=lengths,
+                    reverse=d == 1,
+                    out=y[..., d * H : (d + 1) * H],
+                    save=key is not None,
+                    packed=direction.packed(self.block, self._cache_packed, key is not None),
+                    **direction.options,
+                )
+                states.append(after)
+                saved.calls.append(call)
+            x = y
+            if key is not None and self.dropout and layer < self.num_layers - 1:
+                x = ops.dropout(x, self.dropout, int(key), layer + 1)
+        return y_last, self._join_state(states, restore), saved, restore
+
+    def _split_state(self, state: Any, restore: "_Orientation", name: str) -> tuple[Array | None, Array | None]:
+        """(h, c) of a state, each (L·D, B, H)."""
+        if state is None:
+            return None, None
+        if self.cell != "lstm":
+            return restore.enter_state(state, name, self.block.dtype), None
+        try:
+            h, c = state
+        except (TypeError, ValueError):
+            raise ValueError(f"{name} of an LSTM must be a pair (h, c), got {type(state).__name__}") from None
+        dtype = self.block.dtype
+        return restore.enter_state(h, f"h of {name}", dtype), restore.enter_state(c, f"c of {name}", dtype)
+
+    def _join_state(self, states: list[Any], restore: "_Orientation") -> Any:
+        if self.cell != "lstm":
+            return restore.leave_state(states)
+        return LSTMState(restore.leave_state([h for h, _ in states]), restore.leave_state([c for _, c in states]))
+
+
+class _Saved(NamedTuple):
+    key: Any
+    calls: list[Any]
+
+
+class _Orientation:
+    """Between the caller's axes and (B, T, features): views, never copies."""
+
+    def __init__(self, unbatched: bool, time_major: bool):
+        self.unbatched, self.time_major = unbatched, time_major
+        self.state_shape: tuple[int, int, int] = (0, 0, 0)
+
+    def enter(self, array: Array) -> Array:
+        if self.unbatched:
+            return array[None]
+        return array.transpose(1, 0, 2) if self.time_major else array
+
+    def leave(self, array: Array) -> Array:
+        if self.unbatched:
+            return array[0]
+        return array.transpose(1, 0, 2) if self.time_major else array
+
+    def enter_state(self, state: Any, name: str, dtype: np.dtype) -> Array:
+        state = _check.real(state, dtype, name)
+        wanted = (self.state_shape[0], self.state_shape[2]) if self.unbatched else self.state_shape
+        if state.shape != wanted:
+            raise ValueError(f"{name} must have shape {wanted}, got {state.shape}")
+        return state.reshape(self.state_shape)
+
+    def leave_state(self, states: list[Array]) -> Array:
+        joined = np.stack(states)
+        return joined[:, 0] if self.unbatched else joined
+
+
+_ARGUMENTS = """
+    Parameters
+    ----------
+    input_size, hidden_size : int
+        I, the features of x_t; H, the units.
+    num_layers : int
+        Layers on top of each other.
+    bias : True, False or "double"
+        One bias a gate, none, or PyTorch's pair `bias_ih` and `bias_hh`.
+    bidirectional : bool
+        Two directions, their outputs side by side on the last axis.
+    dropout : float
+        Of the output of each layer but the last, while training.
+    dtype : str
+        "float32" or "float64".
+    seed : None, int or numpy.random.Generator
+        For the first weights: Glorot uniform input weights, orthogonal recurrent weights, gate by gate; biases zero,
+        but one for the forget gate of the LSTM.
+"""
+_NAMES = """
+    Notes
+    -----
+    Parameters: `weight_ih_l0` (G·H, I), `weight_hh_l0` (G·H, H), `bias_l0` (G·H,), `..._reverse` for the other
+    direction and `_l1` and so on for the layers above.
+"""
+
+
+class RNN(Recurrent):
+    __doc__ = f"""h' = f(W x + R h + b) at every step (Elman 1990), with f the activation.
+{_ARGUMENTS}    activation : "tanh", "relu" or "identity"
+{_NAMES}
+    Examples
+    --------
+    >>> layer = RNN(3, 4, seed=0)
+    >>> y, h = layer(np.ones((2, 5, 3)))
+    >>> y.shape, h.shape
+    ((2, 5, 4), (1, 2, 4))
+    """
+    cell = "rnn"
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        *,
+        bias: bool | str = True,
+        bidirectional: bool = False,
+        dropout: float = 0.0,
+        activation: str = "tanh",
+        dtype: Any = "float32",
+        seed: Any = None,
+    ):
+        super().__init__(
+            input_size, hidden_size, num_layers, bias=bias, bidirectional=bidirectional, dropout=dropout, dtype=dtype,
+            seed=seed, activation=activation,
+        )  # fmt: skip
+
+
+class LSTM(Recurrent):
+    __doc__ = f"""i, f, o = σ(W x + R h + b), g = tanh(W x + R h + b), c' = f·c + i·g, h' = o·tanh(c') at every step
+    (Hochreiter and Schmidhuber 1997; Gers, Schmidhuber and Cummins 2000). Gates are stacked in the order i f g o.
+{_ARGUMENTS}{_NAMES}
+    Examples
+    --------
+    >>> layer = LSTM(3, 4, bidirectional=True, seed=0)
+    >>> y, (h, c) = layer(np.ones((2, 5, 3)), lengths=[5, 2])
+    >>> y.shape, h.shape, float(y[1, 2:].sum())
+    ((2, 5, 8), (2, 2, 4), 0.0)
+    """
+    cell = "lstm"
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        *,
+        bias: bool | str = True,
+        bidirectional: bool = False,
+        dropout: float = 0.0,
+        dtype: Any = "float32",
+        seed: Any = None,
+    ):
+        super().__init__(
+            input_size, hidden_size, num_layers, bias=bias, bidirectional=bidirectional, dropout=dropout, dtype=dtype,
+            seed=seed,
+        )  # fmt: skip
+
+
+class GRU(Recurrent):
+    __doc__ = f"""r, z = σ(W x + R h + b); with reset="after" n = tanh(W x + b + r·(R h + b_hn)), as in cuDNN, with
+    reset="before" n = tanh(W x + R (r·h) + b) (Cho et al. 2014). With update="keep" h' = (1 - z)·n + z·h, with
+    update="new" h' = (1 - z)·h + z·n (Chung et al. 2014). Gates are stacked in the order r z n.
+{_ARGUMENTS}    reset : "after" or "before"
+    update : "keep" or "new"
+{_NAMES}    With reset="after" and bias=True there is `bias_hn_l0` (H,) too.
+
+    Examples
+    --------
+    >>> layer = GRU(3, 4, num_layers=2, seed=0)
+    >>> y, h = layer(np.ones((2, 5, 3)))
+    >>> y.shape, h.shape, layer.num_params
+    ((2, 5, 4), (2, 2, 4), 208)
+    """
+    cell = "gru"
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        *,
+        bias: bool | str = True,
+        bidirectional: bool = False,
+        dropout: float = 0.0,
+        reset: str = "after",
+        update: str = "keep",
+        dtype: Any = "float32",
+        seed: Any = None,
+    ):
+        super().__init__(
+            input_size, hidden_size, num_layers, bias=bias, bidirectional=bidirectional, dropout=dropout, dtype=dtype,
+            seed=seed, reset=reset, update=update,
+        )  # fmt: skip
