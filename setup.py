@@ -111,6 +111,7 @@ setup(
             extension("_products"),
             extension("_recurrent"),
             extension("_gradients"),
+            extension("_step"),
             extension("_linear"),
             extension("_passes"),
         ],

@@ -3,7 +3,7 @@ from libc.stdint cimport int64_t
 cimport numpy as cnp
 
 from rnnfast.kernels._packed cimport Buffer, Packed, Panels
-from rnnfast.kernels._tables cimport MAX_PHASES, kernel_table, rows
+from rnnfast.kernels._tables cimport MAX_PHASES, kernel_table, rows, step
 
 cdef enum:
     MAX_WORKERS = 64
@@ -53,3 +53,5 @@ cdef void load_state(const kernel_table *table, char *to, char *state, ptrdiff_t
 cdef void store_state(char *state, char *source, ptrdiff_t row, ptrdiff_t H, ptrdiff_t size) noexcept nogil
 cdef void zero_beyond(const Plan *plan, const Array3 *array, ptrdiff_t columns) noexcept nogil
 cdef int slice_rows(const Plan *plan, ptrdiff_t *slices) noexcept nogil
+cdef void input_product(const Panels *panels, int j, char **x_rows, char **gate_rows, ptrdiff_t count) noexcept nogil
+cdef void recurrent_product(const Panels *panels, int j, step *now, ptrdiff_t count, bint training, bint descending) noexcept nogil

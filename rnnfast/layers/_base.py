@@ -101,6 +101,8 @@ class Layer:
     """How many directions the output's last axis holds side by side; None: as many as the input's."""
     has_state: bool = False
     """Whether `forward` takes and gives a state."""
+    works_on_steps: bool = True
+    """Whether a step's output depends on that step alone, so that the layer can run step by step."""
 
     def __call__(self, x: Any, *, lengths: Any = None) -> np.ndarray:
         """Inference: the output alone, nothing is saved."""

@@ -28,6 +28,8 @@ class Last(Layer):
     ([4.0, 5.0], [2.0, 3.0], [4.0, 1.0])
     """
 
+    works_on_steps = False
+
     def __init__(self, directions: int | None = None):
         if directions not in (None, 1, 2):
             raise ValueError(f"directions must be None, 1 or 2, got {directions!r}")

@@ -1,7 +1,7 @@
 """RNN, LSTM and GRU layers: stacked, in one direction or both."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -9,6 +9,9 @@ from rnnfast import ops
 from rnnfast.layers import _check
 from rnnfast.layers._base import BackwardOnce, Block, StatefulLayer, draw_key, float_dtype
 from rnnfast.layers._direction import BIASES, Direction
+
+if TYPE_CHECKING:
+    from rnnfast.layers.stream import Stream
 
 Array = np.ndarray
 
@@ -173,6 +176,31 @@ class Recurrent(StatefulLayer):
             return None if dy is None else restore.leave(dy), self._join_state(initial, restore)
 
         return (y, new), backward
+
+    def stream(self, batch_size: int = 1) -> "Stream":
+        """Run step by step: ``y_t = stream(x_t)`` with x_t (B, I), the state kept between calls.
+
+        Raises
+        ------
+        ValueError
+            For a bidirectional layer: its reverse direction starts at a sequence's end.
+        """
+        from rnnfast.layers.stream import Stream
+
+        batch_size = _check.size(batch_size, "batch_size")
+        return Stream(self._stream_steps(batch_size), batch_size, self.block.dtype)
+
+    def _stream_steps(self, batch_size: int) -> list[Any]:
+        from rnnfast.kernels._step import Stepper
+        from rnnfast.layers.stream import Entry
+
+        if self.bidirectional:
+            raise ValueError(
+                f"a bidirectional {type(self).__name__} cannot run step by step: its reverse direction starts at the "
+                "sequence's end"
+            )
+        packed = [direction.packed(self.block, self._cache_packed, False) for direction in self._directions]
+        return [Entry(batch_size, self.input_size, self.block.dtype), *(Stepper(one, batch_size) for one in packed)]
 
     def _run(
         self, x: Any, state: Any, lengths: Any, time_major: bool, out: Array | None, key: Any

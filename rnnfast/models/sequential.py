@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from rnnfast.layers import _check
 from rnnfast.layers._base import (
     Axis,
     Backward,
@@ -21,6 +22,7 @@ from rnnfast.layers._base import (
 from rnnfast.models._architecture import describe
 
 if TYPE_CHECKING:
+    from rnnfast.layers.stream import Stream
     from rnnfast.training.history import History
 
 
@@ -183,6 +185,24 @@ class Sequential(Layer):
         numpy.ndarray
         """
         return self.run(x, state, lengths=lengths)[0]
+
+    def stream(self, batch_size: int = 1) -> "Stream":
+        """Run step by step: ``y_t = stream(x_t)``, the states kept between calls.
+
+        Raises
+        ------
+        ValueError
+            Where a layer needs the whole sequence: a bidirectional one, or `Last`.
+        """
+        from rnnfast.layers.stream import Stream
+
+        batch_size = _check.size(batch_size, "batch_size")
+        return Stream(self._stream_steps(batch_size), batch_size, self.dtype or np.float32)
+
+    def _stream_steps(self, batch_size: int) -> list[Any]:
+        from rnnfast.layers.stream import layer_steps
+
+        return [step for layer in self.layers for step in layer_steps(layer, batch_size)]
 
     def run(self, x: Any, state: Any = None, *, lengths: Any = None) -> tuple[np.ndarray, tuple[Any, ...]]:
         """Inference that carries state: `(y, state)`; arguments as those of a call."""

@@ -1,0 +1,126 @@
+"""One direction, one step at a time: the state is kept, and no step allocates."""
+
+cimport numpy as cnp
+from libc.string cimport memcpy, memset
+
+import numpy as np
+
+from rnnfast.kernels._packed cimport Buffer, Packed, Panels, row_bytes
+from rnnfast.kernels._recurrent cimport evenly, input_product, load_state, recurrent_product, store_state
+from rnnfast.kernels._tables cimport MAX_PHASES, denormals_flush, denormals_restore, rows, step
+
+cnp.import_array()
+
+
+cdef class Stepper:
+    """The same panels and arithmetic as a whole sequence, hence the same bits, one step a call.
+
+    Parameters
+    ----------
+    packed : Packed
+    batch_size : int
+    """
+    cdef Packed packed
+    cdef Buffer memory
+    cdef readonly cnp.ndarray y
+    cdef ptrdiff_t B
+    cdef int type_number
+    cdef bint busy
+    cdef char **x_rows
+    cdef char **gate_rows[MAX_PHASES]
+    cdef char *h
+    cdef char *h_next
+    cdef step now
+
+    def __init__(self, Packed packed, ptrdiff_t batch_size):
+        cdef const Panels *panels = &packed.panels
+        cdef ptrdiff_t B = batch_size, unit = panels.vectors * panels.lanes * panels.itemsize, total, r
+        cdef int j
+        cdef char *at
+        self.packed, self.B = packed, B
+        self.type_number = cnp.NPY_FLOAT if panels.itemsize == 4 else cnp.NPY_DOUBLE
+        total = 3 * B * sizeof(char *) + 64 + 4 * B * unit
+        for j in range(panels.cell.phases):
+            total += B * row_bytes(panels, j)
+        self.memory = Buffer.of(total)
+        memset(self.memory.start, 0, total)
+        at = self.memory.start
+        self.h, self.h_next = at, at + B * unit
+        self.now.c = self.now.c_before = evenly(at + 2 * B * unit, unit)
+        self.now.between = evenly(at + 3 * B * unit, unit)
+        at += 4 * B * unit
+        self.x_rows = <char **>(self.memory.start + total - 3 * B * sizeof(char *))
+        for j in range(panels.cell.phases):
+            self.now.gates[j] = evenly(at, row_bytes(panels, j))
+            self.gate_rows[j] = self.x_rows + (j + 1) * B
+            for r in range(B):
+                self.gate_rows[j][r] = at + r * row_bytes(panels, j)
+            at += B * row_bytes(panels, j)
+        self.now.vectors, self.now.count = panels.vectors, B
+        self.y = np.zeros((B, panels.hidden_size), packed.dtype)
+
+    def __call__(self, cnp.ndarray x not None):
+        """Advance one step.
+
+        Parameters
+        ----------
+        x : ndarray of shape (B, I)
+            C-contiguous, aligned, of the layer's dtype.
+
+        Returns
+        -------
+        ndarray of shape (B, H)
+            The same array at every call.
+        """
+        cdef const Panels *panels = &self.packed.panels
+        cdef ptrdiff_t r, width = panels.input_size * panels.itemsize
+        cdef unsigned mode
+        if (cnp.PyArray_TYPE(x) != self.type_number or cnp.PyArray_NDIM(x) != 2 or cnp.PyArray_DIM(x, 0) != self.B
+                or cnp.PyArray_DIM(x, 1) != panels.input_size or not cnp.PyArray_ISCARRAY_RO(x)):
+            raise ValueError(f"x must be a C-contiguous {self.packed.dtype} array of shape ({self.B}, {panels.input_size}), "
+                             f"got {x.dtype} of shape {(<object>x).shape}")
+        if self.busy:
+            raise RuntimeError("this stream is in use by another thread; give each thread a stream of its own")
+        self.busy = True
+        for r in range(self.B):
+            self.x_rows[r] = cnp.PyArray_BYTES(x) + r * width
+        with nogil:
+            mode = denormals_flush()
+            self.advance(panels)
+            denormals_restore(mode)
+        self.busy = False
+        return self.y
+
+    cdef void advance(self, const Panels *panels) noexcept nogil:
+        cdef ptrdiff_t unit = panels.vectors * panels.lanes * panels.itemsize, size = panels.itemsize
+        cdef char *swap = self.h
+        cdef rows target
+        cdef int j
+        for j in range(panels.cell.phases):
+            input_product(panels, j, self.x_rows, self.gate_rows[j], self.B)
+        self.now.h_before, self.now.h = evenly(self.h, unit), evenly(self.h_next, unit)
+        for j in range(panels.cell.phases):
+            recurrent_product(panels, j, &self.now, self.B, False, False)
+        target = evenly(cnp.PyArray_BYTES(self.y), panels.hidden_size * size)
+        panels.table.store_rows(&target, size, &self.now.h, self.B, panels.hidden_size)
+        self.h, self.h_next = self.h_next, swap
+
+    def get(self):
+        """The state: h, and c for the LSTM, each a new array (B, H)."""
+        cdef const Panels *panels = &self.packed.panels
+        cdef ptrdiff_t unit = panels.vectors * panels.lanes * panels.itemsize, r
+        cdef cnp.ndarray h = np.empty_like(self.y), c = np.empty_like(self.y)
+        for r in range(self.B):
+            store_state(cnp.PyArray_BYTES(h), self.h + r * unit, r, panels.hidden_size, panels.itemsize)
+            store_state(cnp.PyArray_BYTES(c), self.now.c.base + r * unit, r, panels.hidden_size, panels.itemsize)
+        return (h, c) if panels.cell.has_c else (h,)
+
+    def set(self, cnp.ndarray h not None, c=None):
+        """Set the state from contiguous arrays (B, H) of the layer's dtype; the caller has checked them."""
+        cdef const Panels *panels = &self.packed.panels
+        cdef ptrdiff_t unit = panels.vectors * panels.lanes * panels.itemsize, r
+        for r in range(self.B):
+            load_state(panels.table, self.h + r * unit, cnp.PyArray_BYTES(h), r, panels.hidden_size, panels.itemsize)
+            if c is not None:
+                load_state(panels.table, self.now.c.base + r * unit, cnp.PyArray_BYTES(<cnp.ndarray>c), r,
+                           panels.hidden_size, panels.itemsize)
