@@ -115,9 +115,8 @@ def pack(
     if missing := {"weight_ih", "weight_hh"} - params.keys():
         raise ValueError(f"params lacks {', '.join(sorted(missing))}")
     if unknown := params.keys() - known:
-        raise ValueError(
-            f"params has {', '.join(sorted(unknown))}, which this cell does not know; it knows {', '.join(sorted(known))}"
-        )
+        names, wanted = ", ".join(sorted(unknown)), ", ".join(sorted(known))
+        raise ValueError(f"params has {names}, which this cell does not know; it knows {wanted}")
     weight_ih, weight_hh = np.asarray(params["weight_ih"]), np.asarray(params["weight_hh"])
     if weight_ih.dtype not in _FLOATS:
         raise TypeError(f"weight_ih must be float32 or float64, got dtype {weight_ih.dtype}")
