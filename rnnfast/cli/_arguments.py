@@ -71,7 +71,7 @@ def add_network_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what `demo` and `train` both ask about the network and its training."""
     parser.add_argument("--cell", choices=("lstm", "gru"), default="gru", help="recurrent cell (default: %(default)s)")
     parser.add_argument("--hidden", type=integer(1), metavar="N", help="hidden units (default: 256)")
-    parser.add_argument("--epochs", type=integer(1), metavar="N", help="passes over the text (default: 8)")
+    parser.add_argument("--epochs", type=integer(1), metavar="N", help="passes over the text (default: 6)")
     parser.add_argument("--seed", type=integer(0), default=0, help="of everything random (default: %(default)s)")
     parser.add_argument("--threads", type=integer(1), metavar="N", help="worker threads (default: all cores)")
 

@@ -8,7 +8,8 @@ from rnnfast.cli._arguments import add_network_arguments, bad_input, check_outpu
 
 _PROMPT = "The "
 _BATCH_SIZE = 16
-_CHUNK = 32
+_CHUNK = 64
+_DROPOUT = 0.2
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> argparse.ArgumentParser:
@@ -44,8 +45,8 @@ def run(args: argparse.Namespace) -> int:
     vocabulary = Vocabulary(training)
     ids, held_out_ids = vocabulary.encode(training), vocabulary.encode(held_out, unknown="zero")
     print(f"Python's documentation: {len(training):,} characters to train on, the next {len(held_out):,} held out")
-    hidden, epochs = args.hidden or (64 if args.quick else 256), args.epochs or (1 if args.quick else 8)
-    model = LanguageModel(vocabulary, cell=args.cell, hidden_size=hidden, dropout=0.1, seed=args.seed)
+    hidden, epochs = args.hidden or (64 if args.quick else 256), args.epochs or (1 if args.quick else 6)
+    model = LanguageModel(vocabulary, cell=args.cell, hidden_size=hidden, dropout=_DROPOUT, seed=args.seed)
     print(f"{args.cell.upper()} of {hidden} units, {model.network.num_params:,} parameters")
 
     history = model.fit(

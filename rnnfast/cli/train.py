@@ -33,14 +33,14 @@ def add_parser(subparsers: argparse._SubParsersAction) -> argparse.ArgumentParse
         "--output", default="model.safetensors", metavar="MODEL", help="file to write (default: %(default)s)"
     )
     add_network_arguments(text)
-    text.set_defaults(hidden=256, epochs=8)
+    text.set_defaults(hidden=256, epochs=6)
     text.add_argument("--layers", type=integer(1), default=1, metavar="N", help="recurrent layers (default: 1)")
-    text.add_argument("--dropout", type=number(0.0, 1.0), default=0.1, metavar="P", help="(default: %(default)s)")
+    text.add_argument("--dropout", type=number(0.0, 1.0), default=0.2, metavar="P", help="(default: %(default)s)")
     text.add_argument("--batch-size", type=integer(1), default=16, metavar="B", help="streams (default: %(default)s)")
     text.add_argument(
-        "--chunk", type=integer(1), default=32, metavar="T", help="steps gradients flow through (default: %(default)s)"
+        "--chunk", type=integer(1), default=64, metavar="T", help="steps gradients flow through (default: %(default)s)"
     )
-    text.add_argument("--learning-rate", type=number(0.0), default=3e-3, metavar="R", help="(default: %(default)s)")
+    text.add_argument("--learning-rate", type=number(0.0), default=5e-3, metavar="R", help="(default: %(default)s)")
     return text
 
 

@@ -20,7 +20,6 @@ _CELLS = {"lstm": LSTM, "gru": GRU, "rnn": RNN}
 _EXTRA = "language_model"
 _WARM_UP_STEPS = 100
 _EVALUATION_CHUNK = 256
-_EVALUATION_STREAMS = 16
 
 
 class LanguageModel:
@@ -81,16 +80,14 @@ class LanguageModel:
         vocabulary = tokens if isinstance(tokens, Vocabulary) else None
         num_tokens = len(tokens) if isinstance(tokens, Vocabulary) else tokens
         rng = np.random.default_rng(seed)
-        recurrent = _CELLS[cell](embedding_dim, hidden_size, num_layers, dropout=dropout, dtype=dtype, seed=rng)
-        self._set(
-            Sequential(
-                Embedding(num_tokens, embedding_dim, dtype=dtype, seed=rng),
-                recurrent,
-                *([Dropout(dropout)] if dropout else []),
-                Linear(hidden_size, num_tokens, dtype=dtype, seed=rng),
-            ),
-            vocabulary,
-        )
+        layers: list[Any] = [
+            Embedding(num_tokens, embedding_dim, dtype=dtype, seed=rng),
+            _CELLS[cell](embedding_dim, hidden_size, num_layers, dropout=dropout, dtype=dtype, seed=rng),
+            Linear(hidden_size, num_tokens, dtype=dtype, seed=rng),
+        ]
+        if dropout:
+            layers.insert(2, Dropout(dropout))
+        self._set(Sequential(*layers), vocabulary)
 
     def _set(self, network: Sequential, vocabulary: Vocabulary | None) -> None:
         self.network = network
@@ -122,11 +119,11 @@ class LanguageModel:
         text: str | ArrayLike,
         held_out: str | ArrayLike | None = None,
         *,
-        epochs: int = 8,
+        epochs: int = 6,
         batch_size: int = 16,
-        chunk: int = 32,
-        learning_rate: float = 4e-3,
-        weight_decay: float = 0.0,
+        chunk: int = 64,
+        learning_rate: float = 5e-3,
+        weight_decay: float = 0.1,
         clip_norm: float = 1.0,
         time_limit: float = math.inf,
         callbacks: Iterable[Callable[[int, dict[str, float]], Any]] = (),
@@ -139,8 +136,7 @@ class LanguageModel:
         ----------
         text : str, or integers (N,)
         held_out : like text, optional
-            Its perplexity is measured after each epoch, in up to 16 streams; characters that the model does not know
-            count as unknown.
+            Its perplexity is measured after each epoch; characters that the model does not know count as unknown.
         epochs : int
             Passes over the text.
         batch_size, chunk : int
@@ -199,9 +195,7 @@ class LanguageModel:
                         if pace.is_over():
                             break
                     if held_out_ids is not None:
-                        logs["val_perplexity"] = self.evaluate(
-                            held_out_ids, batch_size=min(_EVALUATION_STREAMS, len(held_out_ids) - 1)
-                        )
+                        logs["val_perplexity"] = self.evaluate(held_out_ids)
                     show(0, logs)
                 history.add(epoch, logs)
                 # Every callback is called, whatever the others return.
