@@ -63,7 +63,7 @@ def _real(value: Any, name: str, dtype: np.dtype, shape: tuple[int, ...]) -> Arr
 def _usable(array: Array) -> Array:
     """The same numbers where the kernels can read them in place: aligned, whole elements apart, features contiguous."""
     if (array.shape[-1] > 1 and array.strides[-1] != array.itemsize) or not array.flags.aligned:
-        return np.ascontiguousarray(array)
+        return array.copy()
     return array
 
 
@@ -155,14 +155,14 @@ def _state(
     if state is None:
         return None, None
     if cell != "lstm":
-        return np.ascontiguousarray(_real(state, name, dtype, shape)), None
+        return np.require(_real(state, name, dtype, shape), requirements="CA"), None
     try:
         h, c = state
     except (TypeError, ValueError):
         raise ValueError(f"{name} of an LSTM must be a pair (h, c), got {type(state).__name__}") from None
     return (
-        np.ascontiguousarray(_real(h, f"h of {name}", dtype, shape)),
-        np.ascontiguousarray(_real(c, f"c of {name}", dtype, shape)),
+        np.require(_real(h, f"h of {name}", dtype, shape), requirements="CA"),
+        np.require(_real(c, f"c of {name}", dtype, shape), requirements="CA"),
     )
 
 
@@ -257,7 +257,10 @@ def forward(
             x = x.copy()
     hn = np.empty((B, H), dtype)
     cn = np.empty((B, H), dtype) if cell == "lstm" else None
-    call = _recurrent.forward(packed, x, h0, c0, lengths, bool(reverse), y, hn, cn, bool(save))
+    written = y if y.flags.aligned else np.empty((B, T, H), dtype)
+    call = _recurrent.forward(packed, x, h0, c0, lengths, bool(reverse), written, hn, cn, bool(save))
+    if written is not y:
+        y[...] = written
     saved = None
     if save:
         saved = Saved(call, cell, packed.bias, packed.bias_hn, (B, T, I), H, dtype, [])
@@ -360,13 +363,14 @@ def linear(x: Any, weight: Array, bias: Array | None = None, *, out: Array | Non
     shape = (*x.shape[:-1], outputs)
     if packed is None:
         if bias is not None:
-            bias = np.ascontiguousarray(_real(bias, "bias", weight.dtype, (outputs,)))
+            bias = np.require(_real(bias, "bias", weight.dtype, (outputs,)), requirements="CA")
         packed = _linear.PackedMatrix(np.require(weight, requirements=["A"]).T, bias)
     if out is None:
         out = np.empty(shape, weight.dtype)
-    elif out.shape != shape or out.dtype != weight.dtype or not out.flags.c_contiguous or not out.flags.writeable:
+    elif out.shape != shape or out.dtype != weight.dtype or not out.flags.carray:
         raise ValueError(
-            f"out must be a writeable C-contiguous {weight.dtype} array of shape {shape}, got {out.dtype} {out.shape}"
+            f"out must be a writeable, aligned, C-contiguous {weight.dtype} array of shape {shape}, "
+            f"got {out.dtype} {out.shape}"
         )
     if out.size:
         _linear.multiply(packed, _matrix(x), out.reshape(-1, outputs))
