@@ -263,11 +263,14 @@ class LanguageModel:
         if length < 0:
             raise ValueError(f"length must be at least 0, got {length}")
         rng = np.random.default_rng(seed)
-        written = np.empty(length, np.int64)
-        logits, state = self.network.run(ids[None], None)
-        for place in range(length):
-            written[place] = token = self._choose(logits[0, -1], temperature, rng)
-            logits, state = self.network.run(np.array([[token]]), state)
+        tokens = np.empty(len(ids) + length, np.int64)
+        tokens[: len(ids)] = ids
+        stream = self.network.stream()
+        for place in range(len(tokens) - 1):
+            logits = stream(tokens[place : place + 1])
+            if place >= len(ids) - 1:
+                tokens[place + 1] = self._choose(logits[0], temperature, rng)
+        written = tokens[len(ids) :]
         return self.vocabulary.decode(written) if isinstance(prompt, str) and self.vocabulary else written
 
     def _choose(self, logits: NDArray, temperature: float, rng: np.random.Generator) -> int:

@@ -157,7 +157,7 @@ def test_the_unknown_character_is_never_written():
 def test_numbers_instead_of_text():
     model = LanguageModel(7, hidden_size=8, embedding_dim=4, seed=0)
     ids = np.tile([0, 5, 3, 6], 60)
-    model.fit(ids, ids[:40], epochs=4, batch_size=2, learning_rate=0.03, verbose=False)
+    model.fit(ids, ids[:40], epochs=4, batch_size=2, chunk=8, learning_rate=0.03, seed=0, verbose=False)
     written = model.generate(np.array([0, 5], dtype=np.uint8), 6, temperature=0.0)
     assert written.tolist() == [3, 6, 0, 5, 3, 6]
     assert model.vocabulary is None
