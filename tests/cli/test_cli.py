@@ -58,7 +58,7 @@ def test_help_and_version():
     assert (done.returncode, done.stdout) == (0, f"rnnfast {rnnfast.__version__}\n")
     done = rnnfast_command("--help")
     assert done.returncode == 0
-    for command in ("demo", "train", "generate", "bench", "config"):
+    for command in ("demo", "train", "generate", "config"):
         assert f"\n    {command}" in done.stdout
 
 
