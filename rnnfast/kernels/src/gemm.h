@@ -27,15 +27,15 @@ INLINE char *row_at(const struct rows *m, ptrdiff_t r) { return m->each ? m->eac
 /* M rows by P neighbouring panels of W vectors. All three are constants where this is inlined. */
 INLINE void tile(const struct product *p, ptrdiff_t row, ptrdiff_t panel, const int M, const int W, const int P) {
     const real *a[MAX_ROWS];
-    vec sum[MAX_ROWS][8];
+    vec sum[MAX_ROWS][9];
     const ptrdiff_t panel_bytes = p->depth * p->segments * p->width * LANE_BYTES;
     const char *b = p->b + panel * panel_bytes;
 
-#pragma GCC unroll 8
+#pragma GCC unroll 9
     for (int m = 0; m < M; m++) {
         a[m] = (const real *)row_at(&p->a, row + m);
         const char *from = row_at(&p->init, row + m) + panel * p->init_panel;
-#pragma GCC unroll 8
+#pragma GCC unroll 9
         for (int q = 0; q < P; q++)
 #pragma GCC unroll 4
             for (int w = 0; w < W; w++) sum[m][q * W + w] = vload((const real *)(from + q * p->init_panel) + w * LANES);
@@ -45,37 +45,37 @@ INLINE void tile(const struct product *p, ptrdiff_t row, ptrdiff_t panel, const 
         for (ptrdiff_t k = 0; k < depth; k++) {
             if (M <= W && P == 1) {
                 vec s[MAX_ROWS];
-#pragma GCC unroll 8
+#pragma GCC unroll 9
                 for (int m = 0; m < M; m++) s[m] = vset(a[m][k]);
 #pragma GCC unroll 4
                 for (int w = 0; w < W; w++) {
                     vec column = vload((const real *)b + w * LANES);
-#pragma GCC unroll 8
+#pragma GCC unroll 9
                     for (int m = 0; m < M; m++) sum[m][w] = vfma(s[m], column, sum[m][w]);
                 }
             } else {
-                vec column[8];
-#pragma GCC unroll 8
+                vec column[9];
+#pragma GCC unroll 9
                 for (int q = 0; q < P; q++)
 #pragma GCC unroll 4
                     for (int w = 0; w < W; w++)
                         column[q * W + w] = vload((const real *)(b + q * panel_bytes) + w * LANES);
-#pragma GCC unroll 8
+#pragma GCC unroll 9
                 for (int m = 0; m < M; m++) {
                     vec s = vset(a[m][k]);
-#pragma GCC unroll 8
+#pragma GCC unroll 9
                     for (int j = 0; j < P * W; j++) sum[m][j] = vfma(s, column[j], sum[m][j]);
                 }
             }
             b += W * LANE_BYTES;
         }
-#pragma GCC unroll 8
+#pragma GCC unroll 9
         for (int m = 0; m < M; m++) a[m] = (const real *)((const char *)a[m] + p->segment_step);
     }
-#pragma GCC unroll 8
+#pragma GCC unroll 9
     for (int m = 0; m < M; m++) {
         char *to = row_at(&p->c, row + m) + panel * p->c_panel;
-#pragma GCC unroll 8
+#pragma GCC unroll 9
         for (int q = 0; q < P; q++)
 #pragma GCC unroll 4
             for (int w = 0; w < W; w++) {
@@ -94,7 +94,7 @@ DEFINE_TILE(7, 1, 1) DEFINE_TILE(8, 1, 1)
 DEFINE_TILE(1, 2, 1) DEFINE_TILE(2, 2, 1) DEFINE_TILE(3, 2, 1) DEFINE_TILE(4, 2, 1)
 DEFINE_TILE(1, 3, 1) DEFINE_TILE(2, 3, 1) DEFINE_TILE(1, 4, 1) DEFINE_TILE(2, 4, 1)
 /* One or two rows alone leave the multipliers waiting for each other: take several panels at once. */
-DEFINE_TILE(1, 2, 4) DEFINE_TILE(1, 3, 2) DEFINE_TILE(1, 4, 2)
+DEFINE_TILE(1, 2, 4) DEFINE_TILE(1, 3, 3) DEFINE_TILE(1, 4, 2)
 #if ACCUMULATORS >= 12
 DEFINE_TILE(5, 2, 1) DEFINE_TILE(6, 2, 1) DEFINE_TILE(3, 3, 1) DEFINE_TILE(4, 3, 1) DEFINE_TILE(3, 4, 1)
 #endif
@@ -132,8 +132,8 @@ INLINE void finish_tile(const struct product *p, ptrdiff_t row, ptrdiff_t rows, 
 INLINE void multiply_panels(const struct product *p, ptrdiff_t first, ptrdiff_t last, int width) {
     const int most = ROWS_OF_TILE(width);
     if (p->count == 1) {
-        const int group = width == 2 ? 4 : width == 1 ? 1 : 2;
-        const tile_function several = width == 2 ? TILE(1, 2, 4) : width == 3 ? TILE(1, 3, 2) : TILE(1, 4, 2);
+        const int group = width == 2 ? 4 : width == 3 ? 3 : width == 4 ? 2 : 1;
+        const tile_function several = width == 2 ? TILE(1, 2, 4) : width == 3 ? TILE(1, 3, 3) : TILE(1, 4, 2);
         ptrdiff_t panel = first;
         for (; group > 1 && panel + group <= last; panel += group) {
             several(p, 0, panel);
