@@ -33,7 +33,8 @@ class Direction:
         self, cell: str, input_size: int, hidden_size: int, bias: bool | str, suffix: str, options: Mapping[str, str]
     ):
         self.cell, self.input_size, self.hidden_size = cell, input_size, hidden_size
-        self.bias, self.suffix, self.options = bias, suffix, dict(options)
+        self.bias, self.suffix = bias, suffix
+        self.options: dict[str, Any] = dict(options)
         self.gates = ops.GATES[cell]
         self.inner_bias = options.get("reset") == "after"
 

@@ -28,6 +28,7 @@ class Recurrent(StatefulLayer):
 
     cell: str
     block: Block
+    num_directions: int
 
     def __init__(
         self,
@@ -155,6 +156,7 @@ class Recurrent(StatefulLayer):
             dh, dc = self._split_state(dstate, restore, "dstate")
             once.start()
             found: dict[str, Array] = {}
+            dx: Array | None = None
             initial: list[Any] = [None] * len(self._directions)
             for layer in range(self.num_layers - 1, -1, -1):
                 wanted = need_dx or layer > 0
@@ -170,7 +172,7 @@ class Recurrent(StatefulLayer):
                     elif part is not None:
                         dx += part
                 dy = dx
-                if layer and self.dropout:
+                if dx is not None and layer and self.dropout:
                     dy = ops.dropout(dx, self.dropout, int(key), layer)
             once.add(found, grads)
             return None if dy is None else restore.leave(dy), self._join_state(initial, restore)
