@@ -36,7 +36,10 @@ if sys.platform == "win32":
     sets = {"avx2": ["/clang:-mavx2", "/clang:-mfma"]}
     sets["avx512"] = [f"/clang:-m{part}" for part in ("avx512f", "avx512bw", "avx512dq", "avx512vl", "fma")]
 else:
-    flags, links = ["-O3", "-std=gnu11", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math", "-fvisibility=hidden"], []
+    flags, links = (
+        ["-O3", "-std=gnu11", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math", "-fvisibility=hidden"],
+        [],
+    )
     sets = {"avx2": ["-mavx2", "-mfma"], "avx512": ["-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mfma"]}
     flags += ["-g" if debug or sanitize else "-g0"]
 if emulate:

@@ -155,14 +155,14 @@ def _state(
     if state is None:
         return None, None
     if cell != "lstm":
-        return np.require(_real(state, name, dtype, shape), requirements="CA"), None
+        return np.require(_real(state, name, dtype, shape), requirements=["C", "A"]), None
     try:
         h, c = state
     except (TypeError, ValueError):
         raise ValueError(f"{name} of an LSTM must be a pair (h, c), got {type(state).__name__}") from None
     return (
-        np.require(_real(h, f"h of {name}", dtype, shape), requirements="CA"),
-        np.require(_real(c, f"c of {name}", dtype, shape), requirements="CA"),
+        np.require(_real(h, f"h of {name}", dtype, shape), requirements=["C", "A"]),
+        np.require(_real(c, f"c of {name}", dtype, shape), requirements=["C", "A"]),
     )
 
 
@@ -363,7 +363,7 @@ def linear(x: Any, weight: Array, bias: Array | None = None, *, out: Array | Non
     shape = (*x.shape[:-1], outputs)
     if packed is None:
         if bias is not None:
-            bias = np.require(_real(bias, "bias", weight.dtype, (outputs,)), requirements="CA")
+            bias = np.require(_real(bias, "bias", weight.dtype, (outputs,)), requirements=["C", "A"])
         packed = _linear.PackedMatrix(np.require(weight, requirements=["A"]).T, bias)
     if out is None:
         out = np.empty(shape, weight.dtype)
