@@ -15,3 +15,11 @@ def same_package_in_other_processes():
         patch.setenv("PYTHONSAFEPATH", "1")
         patch.setenv("PYTHONPATH", os.fspath(Path(rnnfast.__file__).parents[1]))
         yield
+
+
+@pytest.fixture(autouse=True)
+def keep_threads():
+    """A test that sets the number of threads sets it for itself alone."""
+    before = rnnfast.get_num_threads()
+    yield
+    rnnfast.set_num_threads(before)

@@ -24,12 +24,8 @@ SUBNORMAL = LEAST_NORMAL / 4
     ],
 )
 def test_flushed_inside_and_restored_after(threads, first, second, product):
-    before = _threads.get_num_threads()
     _threads.set_num_threads(threads)
-    try:
-        _, seen, products = _threads._self_test(threads, wait=20.0, factors=(first, second))
-    finally:
-        _threads.set_num_threads(before)
+    _, seen, products = _threads._self_test(threads, wait=20.0, factors=(first, second))
     assert len(np.unique(seen)) == threads
     np.testing.assert_array_equal(products, [[product, 0.0, product]] * threads)
 
@@ -40,6 +36,7 @@ def test_normal_numbers_are_untouched():
 
 
 def test_the_callers_mode_is_numpys():
+    _threads.set_num_threads(2)
     _threads._self_test(2, wait=20.0, factors=(LEAST_NORMAL, 0.25))
     x = np.full(9, LEAST_NORMAL)
     np.testing.assert_array_equal((x * 0.25) * 4.0, x)

@@ -16,13 +16,6 @@ from rnnfast.kernels import _threads
 LONG_WAIT = 20.0
 
 
-@pytest.fixture(autouse=True)
-def keep_threads():
-    before = _threads.get_num_threads()
-    yield
-    _threads.set_num_threads(before)
-
-
 def run_program(program, **environment):
     """Run a program in a fresh interpreter; a hang fails the test."""
     return subprocess.run(
