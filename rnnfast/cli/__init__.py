@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 from rnnfast.cli._arguments import CommandError, Parser
 
-_COMMANDS = ("demo", "train", "generate", "config")
+_COMMANDS = ("demo", "train", "generate", "bench", "config")
 _INTERRUPTED = 130  # 128 + SIGINT, what shells expect
 
 

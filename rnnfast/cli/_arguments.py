@@ -76,15 +76,21 @@ def add_network_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--threads", type=integer(1), metavar="N", help="worker threads (default: all cores)")
 
 
-def check_output(name: str) -> Path:
-    """Return the path of a model that will be written; say what is wrong with it before the training, not after."""
+def check_new_file(name: str) -> Path:
+    """Return the path of a file that will be written; say what is wrong with it before the work, not after."""
     output = Path(name)
     if output.is_dir():
-        raise CommandError(f"{output}: is a directory, the model needs a file name")
+        raise CommandError(f"{output}: is a directory, a file name is needed")
     if not output.parent.is_dir():
         raise CommandError(f"{output}: there is no directory {output.parent}")
     if not os.access(output.parent, os.W_OK):
         raise CommandError(f"{output}: no permission to write in {output.parent}")
+    return output
+
+
+def check_output(name: str) -> Path:
+    """Return the path of a model that will be written, which must not replace anything but a model."""
+    output = check_new_file(name)
     if output.exists():
         from rnnfast.files import load
 

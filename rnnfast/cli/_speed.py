@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import copy
 import math
-import time
 from collections.abc import Callable, Sequence
-from statistics import median
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from rnnfast import reference
+from rnnfast.cli._timing import duration, interleaved, medians
 from rnnfast.models.language_model import LanguageModel
 from rnnfast.training import Adam, CrossEntropy, train_step
 
 _LEARNING_RATE = 1e-3
 _CLIP_NORM = 1.0
-_LEAST_SECONDS = 0.02  # a shorter measurement is repeated until it lasts this long
 
 
 class NumpyModel:
@@ -111,25 +109,6 @@ def speed_table(model: LanguageModel, *, batch_size: int, chunk: int, rounds: in
     width = max(len(name) for name, _, _ in tasks)
     lines = [f"{'':{width}}  {'NumPy':>10}  {'rnnfast':>10}  {'ratio':>6}"]
     for name, mine, theirs in tasks:
-        repeats = [_repeats(function) for function in (mine, theirs)]
-        pairs = [(_seconds(mine, repeats[0]), _seconds(theirs, repeats[1])) for _ in range(rounds)]
-        ratio = median(slow / fast for fast, slow in pairs)
-        fast, slow = (median(column) for column in zip(*pairs, strict=True))
-        lines.append(f"{name:{width}}  {_duration(slow):>10}  {_duration(fast):>10}  {ratio:5.1f}x")
+        (fast, slow), (_, ratio) = medians(interleaved([mine, theirs], rounds))
+        lines.append(f"{name:{width}}  {duration(slow):>10}  {duration(fast):>10}  {ratio:5.1f}x")
     return "\n".join(lines)
-
-
-def _seconds(function: Callable[[], Any], repeats: int) -> float:
-    start = time.perf_counter()
-    for _ in range(repeats):
-        function()
-    return (time.perf_counter() - start) / repeats
-
-
-def _repeats(function: Callable[[], Any]) -> int:
-    function()
-    return max(1, round(_LEAST_SECONDS / _seconds(function, 3)))
-
-
-def _duration(seconds: float) -> str:
-    return f"{seconds * 1e3:.2f} ms" if seconds >= 1e-3 else f"{seconds * 1e6:.1f} µs"
