@@ -38,7 +38,7 @@ class Case(NamedTuple):
         return self.cell.partition("_")[0]
 
     @property
-    def options(self) -> dict[str, str]:
+    def options(self) -> dict[str, Any]:
         """The variant."""
         return {"reset": "before"} if self.cell == "gru_before" else {}
 
