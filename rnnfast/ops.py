@@ -26,6 +26,7 @@ __all__ = [
     "mse",
     "pack",
     "sgd_step",
+    "state_pair",
     "sum_of_squares",
 ]
 
@@ -148,6 +149,13 @@ def _lengths(lengths: Any, B: int, T: int) -> Array | None:
     return array.astype(np.int64)
 
 
+def state_pair(state: Any, name: str) -> tuple[Any, Any]:
+    """(h, c) of an LSTM's state, or the error that says that it is no pair."""
+    if not isinstance(state, (tuple, list)) or len(state) != 2:
+        raise ValueError(f"{name} of an LSTM must be a pair (h, c), got {type(state).__name__}")
+    return state[0], state[1]
+
+
 def _state(
     state: Any, cell: str, shape: tuple[int, int], dtype: np.dtype, name: str
 ) -> tuple[Array | None, Array | None]:
@@ -156,10 +164,7 @@ def _state(
         return None, None
     if cell != "lstm":
         return np.require(_real(state, name, dtype, shape), requirements=["C", "A"]), None
-    try:
-        h, c = state
-    except (TypeError, ValueError):
-        raise ValueError(f"{name} of an LSTM must be a pair (h, c), got {type(state).__name__}") from None
+    h, c = state_pair(state, name)
     return (
         np.require(_real(h, f"h of {name}", dtype, shape), requirements=["C", "A"]),
         np.require(_real(c, f"c of {name}", dtype, shape), requirements=["C", "A"]),

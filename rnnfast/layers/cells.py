@@ -129,10 +129,7 @@ class Cell(Layer):
 
         if self.cell != "lstm":
             return one(state, name)
-        try:
-            h, c = state
-        except (TypeError, ValueError):
-            raise ValueError(f"{name} of an LSTM must be a pair (h, c), got {type(state).__name__}") from None
+        h, c = ops.state_pair(state, name)
         return one(h, f"h of {name}"), one(c, f"c of {name}")
 
     def _leave(self, state: Any, unbatched: bool) -> Any:

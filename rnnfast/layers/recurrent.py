@@ -259,10 +259,7 @@ class Recurrent(StatefulLayer):
             return None, None
         if self.cell != "lstm":
             return restore.enter_state(state, name, self.block.dtype), None
-        try:
-            h, c = state
-        except (TypeError, ValueError):
-            raise ValueError(f"{name} of an LSTM must be a pair (h, c), got {type(state).__name__}") from None
+        h, c = ops.state_pair(state, name)
         dtype = self.block.dtype
         return restore.enter_state(h, f"h of {name}", dtype), restore.enter_state(c, f"c of {name}", dtype)
 
