@@ -25,7 +25,13 @@ cdef extern from "pythread.h":
     unsigned long PyThread_get_thread_ident() nogil
 
 
+cdef long _divided = 0
+
+
 cdef void run(Task task, void *context, int count) noexcept nogil:
+    global _divided
+    if count > 1:
+        _divided += 1
     pool_run(task, context, count)
 
 
@@ -41,9 +47,16 @@ cdef int threads_for(double operations) noexcept nogil:
 
 
 def _set_worth_a_thread(double operations):
-    """Set what a thread must get before it is woken; 0 divides every call. For tests."""
+    """Set what a thread must get before it is woken, and return what it was; 0 divides every call. For tests."""
     global _worth_a_thread
+    before = _worth_a_thread
     _worth_a_thread = operations
+    return before
+
+
+def _divided_calls():
+    """How often work was handed to the pool in more than one piece. For tests."""
+    return _divided
 
 
 def set_num_threads(n):
