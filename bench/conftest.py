@@ -14,6 +14,6 @@ def pytest_configure(config):
 
 @pytest.fixture(autouse=True, scope="session")
 def _one_thread():
-    from rnnfast.cli._contestants import one_thread
+    from rnnfast.cli._contestants import use_threads
 
-    one_thread()
+    use_threads(1)

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from rnnfast import layers, ops, reference
+from rnnfast.kernels._threads import get_num_threads, set_num_threads
 
 Array = np.ndarray
 Call = Callable[[], Any]
@@ -65,10 +66,13 @@ class Data(NamedTuple):
 
 
 class Contestant(NamedTuple):
-    """What to time, and what the timed call computes, to be compared before."""
+    """What to time, and what the timed call computes, to be compared before: y, for training dx and gradients too.
+
+    A stream's result is that of its first step, from the state zero.
+    """
 
     call: Call
-    result: Callable[[], Array]
+    result: Callable[[], dict[str, Array]]
 
 
 def make_data(case: Case, seed: int = 0) -> Data:
@@ -93,33 +97,37 @@ def rnnfast(case: Case, data: Data) -> Contestant:
         layer.params[f"{name}_l0"] = value
     if case.mode == "step":
         stream, x = layer.stream(case.B), np.ascontiguousarray(data.x[:, 0])
-        return Contestant(lambda: stream(x), lambda: layer(data.x[:, :1])[0])
+        return Contestant(lambda: stream(x), lambda: {"y": layer.stream(case.B)(x)[:, None]})
     if case.mode == "forward":
-        return Contestant(lambda: layer(data.x), lambda: layer(data.x)[0])
+        return Contestant(lambda: layer(data.x), lambda: {"y": layer(data.x)[0]})
 
-    def train() -> Array:
+    def train() -> tuple[Array, Array]:
         layer.params["weight_hh_l0"] = data.params["weight_hh"]  # weights that change are packed again
         layer.zero_grad()
         (y, _), backward = layer.forward(data.x)
-        backward(data.dy)
-        return y
+        return y, backward(data.dy)[0]
 
-    return Contestant(train, train)
+    def trained() -> dict[str, Array]:
+        y, dx = train()
+        return {"y": y, "dx": dx} | {name: layer.grads[f"{name}_l0"] for name in data.params}
+
+    return Contestant(train, trained)
 
 
 def numpy(case: Case, data: Data) -> Contestant:
     """The NumPy reference."""
     x = data.x[:, :1] if case.mode == "step" else data.x
+    state: list[Any] = [None]
 
-    def forward() -> Array:
-        return reference.forward(case.kind, data.params, x, **case.options)[0]
+    def forward() -> None:
+        after = reference.forward(case.kind, data.params, x, state[0], **case.options)[1]
+        if case.mode == "step":
+            state[0] = after
 
-    def train() -> Array:
-        y, _, saved = reference.forward(case.kind, data.params, x, **case.options)
-        reference.backward(saved, data.dy)
-        return y
+    def train() -> dict[str, Array]:
+        return _reference(case, data)
 
-    return Contestant(train, train) if case.mode == "training" else Contestant(forward, forward)
+    return Contestant(train if case.mode == "training" else forward, lambda: _reference(case, data))
 
 
 def torch(case: Case, data: Data) -> Contestant | None:
@@ -143,23 +151,28 @@ def torch(case: Case, data: Data) -> Contestant | None:
         x = x.clone().requires_grad_()
         wanted = [x, *module.parameters()]
 
-        def train() -> Array:
+        def train() -> Any:
             y = module(x)[0]
-            torch.autograd.grad(y, wanted, dy)
-            return y.detach().numpy()
+            return y, torch.autograd.grad(y, wanted, dy)
 
-        return Contestant(train, train)
+        def trained() -> dict[str, Array]:
+            y, (dx, dW, dR, db, db_hh) = train()
+            found = {"y": y.detach(), "dx": dx, "weight_ih": dW, "weight_hh": dR, "bias": db}
+            if case.cell == "gru":
+                found["bias_hn"] = db_hh[2 * case.H :]
+            return {name: tensor.numpy() for name, tensor in found.items()}
 
-    def forward() -> Array:
+        return Contestant(train, trained)
+
+    def forward() -> None:
         with torch.inference_mode():
-            y, after = module(x, state[0])
+            after = module(x, state[0])[1]
             if case.mode == "step":
                 state[0] = after
-            return y.numpy()
 
-    def first() -> Array:
+    def first() -> dict[str, Array]:
         with torch.inference_mode():
-            return module(x)[0].numpy()
+            return {"y": module(x)[0].numpy()}
 
     return Contestant(forward, first)
 
@@ -204,7 +217,7 @@ def onnxruntime(case: Case, data: Data) -> Contestant | None:
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
     onnx.checker.check_model(model)
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.intra_op_num_threads, options.inter_op_num_threads = get_num_threads(), 1
     session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
     feed = {"x": np.ascontiguousarray(data.x[:, :T].transpose(1, 0, 2))}
     zero = {name: np.zeros((1, case.B, H), np.float32) for name in states}
@@ -215,7 +228,7 @@ def onnxruntime(case: Case, data: Data) -> Contestant | None:
         if case.mode == "step":
             feed.update(zip(states, after[1:], strict=True))
 
-    return Contestant(forward, lambda: session.run(None, feed | zero)[0][:, 0].transpose(1, 0, 2))
+    return Contestant(forward, lambda: {"y": session.run(None, feed | zero)[0][:, 0].transpose(1, 0, 2)})
 
 
 CONTESTANTS: dict[str, Callable[[Case, Data], Contestant | None]] = {
@@ -227,31 +240,65 @@ CONTESTANTS: dict[str, Callable[[Case, Data], Contestant | None]] = {
 """Each makes a contestant of a case, or None where it is not installed or has no such cell."""
 
 
-def one_thread() -> None:
-    """Hold every contestant to one thread. NumPy's BLAS must be told before it is loaded: see `rnnfast.cli.bench`."""
-    from rnnfast.kernels._threads import set_num_threads
+def use_threads(count: int) -> None:
+    """Give every contestant so many threads. NumPy's BLAS must be told before it is loaded: `rnnfast.cli.bench` does.
 
-    set_num_threads(1)
+    Parameters
+    ----------
+    count : int
+    """
+    set_num_threads(count)
     if importlib.util.find_spec("torch") is not None:
         import torch
 
-        torch.set_num_threads(1)
+        torch.set_num_threads(count)
 
 
 def enter(name: str, case: Case, data: Data) -> Contestant | None:
     """Make a contestant and compare what it computes with the float64 reference.
 
+    Parameters
+    ----------
+    name : str
+        One of CONTESTANTS.
+    case : Case
+    data : Data
+        Of this case.
+
+    Returns
+    -------
+    Contestant or None
+        None where it is not installed or has no such cell.
+
     Raises
     ------
-    AssertionError
-        When it computes something else.
+    ArithmeticError
+        When it computes something else: the largest error of an array is more than 1e-4 (float32) or 1e-9 (float64)
+        of its largest element, or of 1.
     """
     made = CONTESTANTS[name](case, data)
     if made is None:
         return None
-    exact = {key: value.astype(np.float64) for key, value in data.params.items()}
-    x = data.x[:, :1] if case.mode == "step" else data.x
-    expected = reference.forward(case.kind, exact, x.astype(np.float64), **case.options)[0]
-    error = float(np.abs(made.result() - expected).max())
-    assert error < 1e-4, f"{name} computes {case.name} with an error of {error:.1e}"
+    exact = Data(
+        {key: value.astype(np.float64) for key, value in data.params.items()},
+        data.x.astype(np.float64),
+        data.dy.astype(np.float64),
+    )
+    expected, found = _reference(case, exact), made.result()
+    if found.keys() != expected.keys():
+        raise ArithmeticError(f"{name} computes {', '.join(found)} of {case.name}, wanted {', '.join(expected)}")
+    for array, wanted in expected.items():
+        error = float(np.abs(found[array] - wanted).max() / max(1.0, np.abs(wanted).max()))
+        if not error < (1e-4 if case.dtype == "float32" else 1e-9):  # NaN fails too
+            raise ArithmeticError(f"{name} computes {array} of {case.name} with an error of {error:.1e}")
     return made
+
+
+def _reference(case: Case, data: Data) -> dict[str, Array]:
+    """What a contestant's result is compared with, in the data's dtype."""
+    x = data.x[:, :1] if case.mode == "step" else data.x
+    y, _, saved = reference.forward(case.kind, data.params, x, **case.options)
+    if case.mode != "training":
+        return {"y": y}
+    dx, _, grads = reference.backward(saved, data.dy)
+    return {"y": y, "dx": dx, **grads}

@@ -16,8 +16,18 @@ _MODES = ("forward", "training", "step")
 _SHORT = (
     [(mode, cell, 32, 100, H, H) for mode in ("forward", "training") for cell in ("lstm", "gru") for H in (128, 256)]
     + [("forward", cell, 1, 100, 64, 64) for cell in ("lstm", "gru")]
-    + [("step", "lstm", 1, 1, H, H) for H in (32, 128, 512)]
+    + [("step", cell, 1, 1, H, H) for cell in ("lstm", "gru") for H in (32, 64, 128, 256, 512)]
 )
+_FULL = (
+    [
+        (mode, cell, B, T, H, H)
+        for mode in ("forward", "training")
+        for cell in _CELLS
+        for B, T in ((1, 100), (32, 100), (128, 28))
+        for H in (32, 64, 128, 256, 512)
+    ]
+    + [("step", cell, B, 1, H, H) for cell in _CELLS for B in (1, 16) for H in (32, 64, 128, 256, 512)]
+)  # fmt: skip
 
 
 def _shape(text: str) -> tuple[int, int, int]:
@@ -35,13 +45,15 @@ def add_parser(subparsers: argparse._SubParsersAction) -> argparse.ArgumentParse
     parser = subparsers.add_parser(
         "bench",
         help="measure speed against plain NumPy, and against rivals",
-        description="Time recurrent layers on one thread, in float32: median times over interleaved rounds, and for "
-        "each rival how many times longer it takes. Every output is first compared with the float64 reference.",
+        description="Time recurrent layers in float32: median times over interleaved rounds, and for each rival how "
+        "many times longer it takes. Outputs and gradients are first compared with the float64 reference.",
     )
     parser.add_argument("--rivals", action="store_true", help="torch and onnxruntime too, where they are installed")
     parser.add_argument("--cells", nargs="+", choices=_CELLS, metavar="CELL", help="of rnn, lstm, gru, gru_before")
     parser.add_argument("--modes", nargs="+", choices=_MODES, metavar="MODE", help="of forward, training, step")
     parser.add_argument("--shapes", nargs="+", type=_shape, metavar="B,T,H", help="batch, steps, units; as many inputs")
+    parser.add_argument("--full", action="store_true", help="many more cells and shapes: takes some minutes")
+    parser.add_argument("--threads", type=integer(1), default=1, metavar="N", help="(default: %(default)s)")
     parser.add_argument("--rounds", type=integer(1), default=7, metavar="N", help="(default: %(default)s)")
     parser.add_argument("--json", metavar="PATH", help="write the figures to this file")
     return parser
@@ -50,29 +62,30 @@ def add_parser(subparsers: argparse._SubParsersAction) -> argparse.ArgumentParse
 def run(args: argparse.Namespace) -> int:
     """Measure and print."""
     for name in _BLAS_VARIABLES:
-        os.environ[name] = "1"  # read when NumPy is imported, which is below
+        os.environ[name] = str(args.threads)  # read when NumPy is imported, which is below
     output = None if args.json is None else check_new_file(args.json)
-    from rnnfast.cli._contestants import CONTESTANTS, Case, enter, make_data, one_thread
+    from rnnfast.cli._contestants import CONTESTANTS, Case, enter, make_data, use_threads
     from rnnfast.cli._timing import duration, interleaved, medians
 
-    one_thread()
-    config = _config()
-    print("; ".join(f"{name} {value}" for name, value in config.items()) + "; one thread")
+    use_threads(args.threads)
     names = list(CONTESTANTS) if args.rivals else ["rnnfast", "numpy"]
-    print(f"{'':34} {'rnnfast':>10} {'GFLOP/s':>8}" + "".join(f" {name:>12}" for name in names[1:]))
+    config = _config(names)
+    print("; ".join(f"{name} {value}" for name, value in config.items()))
+    print(f"{'':36} {'rnnfast':>10} {'GFLOP/s':>8}" + "".join(f" {name:>18}" for name in names[1:]))
     rows: list[dict[str, Any]] = []
     for mode, cell, B, T, I, H in _cases(args):  # noqa: E741 - as in the equations
         case = Case(cell, mode, B, T, I, H)
         data = make_data(case)
         made = {name: contestant for name in names if (contestant := enter(name, case, data)) is not None}
-        seconds, ratios = medians(interleaved([contestant.call for contestant in made.values()], args.rounds))
-        ratio = dict(zip(made, ratios, strict=True))
-        speed = case.operations / seconds[0] / 1e9
-        cells = "".join(f" {ratio[name]:11.2f}x" if name in ratio else f" {'-':>12}" for name in names[1:])
-        print(f"{case.name:34} {duration(seconds[0]):>10} {speed:8.1f}{cells}", flush=True)
-        rows.append(
-            {**case._asdict(), "seconds": dict(zip(made, seconds, strict=True)), "ratio": ratio, "gflops": speed}
+        times, ratios = medians(interleaved([contestant.call for contestant in made.values()], args.rounds))
+        seconds, ratio = dict(zip(made, times, strict=True)), dict(zip(made, ratios, strict=True))
+        speed = case.operations / times[0] / 1e9
+        cells = "".join(
+            f" {duration(seconds[name]):>10}{ratio[name]:7.2f}x" if name in made else f" {'-':>18}"
+            for name in names[1:]
         )
+        print(f"{case.name:36} {duration(times[0]):>10} {speed:8.1f}{cells}", flush=True)
+        rows.append({**case._asdict(), "seconds": seconds, "ratio": ratio, "gflops": speed})
     print("Ratios: how many times longer the other takes.")
     if output is not None:
         try:
@@ -84,7 +97,8 @@ def run(args: argparse.Namespace) -> int:
 
 def _cases(args: argparse.Namespace) -> list[tuple[str, str, int, int, int, int]]:
     if args.shapes is None:
-        found = [c for c in _SHORT if (not args.modes or c[0] in args.modes) and (not args.cells or c[1] in args.cells)]
+        table = _FULL if args.full else _SHORT
+        found = [c for c in table if (not args.modes or c[0] in args.modes) and (not args.cells or c[1] in args.cells)]
         if found:
             return found
     shapes = args.shapes or [(32, 100, 128)]
@@ -96,16 +110,22 @@ def _cases(args: argparse.Namespace) -> list[tuple[str, str, int, int, int, int]
     ]
 
 
-def _config() -> dict[str, str]:
-    import numpy
+def _config(names: list[str]) -> dict[str, str]:
+    import importlib.metadata
 
     import rnnfast
-    from rnnfast.kernels import _runtime
+    from rnnfast.kernels import _runtime, _threads
 
-    return {
+    config = {
         "rnnfast": rnnfast.__version__,
         "instruction set": _runtime.isa(),
-        "NumPy": numpy.__version__,
+        "threads": str(_threads.get_num_threads()),
         "Python": platform.python_version(),
         "machine": platform.machine(),
     }
+    for name in names[1:]:
+        try:
+            config[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            config[name] = "not installed"
+    return config
