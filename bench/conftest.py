@@ -17,3 +17,21 @@ def _one_thread():
     from rnnfast.cli._contestants import use_threads
 
     use_threads(1)
+
+
+@pytest.fixture
+def race(benchmark):
+    """Compare what a call returns with the exact arrays, then time it in its group."""
+    import numpy as np
+
+    def run(group, call, expected):
+        found = call()
+        if not isinstance(expected, (list, tuple)):
+            found, expected = [found], [expected]
+        for array, exact in zip(found, expected, strict=True):
+            assert np.shape(array) == np.shape(exact)
+            assert np.abs(array - exact).max() < 1e-4 * max(1.0, np.abs(exact).max())
+        benchmark.group = group
+        benchmark(call)
+
+    return run
