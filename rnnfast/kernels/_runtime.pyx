@@ -2,7 +2,7 @@
 
 import os
 
-from rnnfast.kernels._tables cimport kernel_table, kernels_available, kernels_choose, kernels_for, built_fault
+from rnnfast.kernels._tables cimport kernel_table, kernels_available, kernels_choose, kernels_for
 
 
 cdef const kernel_table *kernels_of(int itemsize) noexcept nogil:
@@ -32,11 +32,6 @@ def available_isas():
     while names[len(found)] is not NULL:
         found.append(names[len(found)].decode())
     return found
-
-
-def fault():
-    """Number of the fault that was built in on purpose (setup.py); 0 in every build that anybody should use."""
-    return built_fault
 
 
 def _choose():
