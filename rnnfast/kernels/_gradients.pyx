@@ -15,7 +15,7 @@ from rnnfast.kernels._tables cimport (
     FAULT_FIRST_STEP, FAULT_SHIFT, MAX_PHASES, PLAIN_WIDTH, built_fault, denormals_flush, denormals_restore, kernel_table, phase,
     product, rows, step,
 )
-from rnnfast.kernels._threads cimport run, threads_for
+from rnnfast.kernels._threads cimport Interrupt, end_watch, interrupted, run, threads_for, watch
 
 cnp.import_array()
 
@@ -38,6 +38,7 @@ cdef struct Backward:
     char *d_weight_ih
     char *d_weight_hh
     char *d_bias[MAX_PHASES]
+    Interrupt interrupt
 
 
 cdef void loop_slice(void *context, int index) noexcept nogil:
@@ -69,6 +70,8 @@ cdef void loop_rows(Backward *b, const Plan *plan, ptrdiff_t first, ptrdiff_t la
         n = running(plan, s, last) - first
         if n <= 0:
             continue
+        if s % 16 == 0 and interrupted(&b.interrupt):
+            break
         now.h_before = evenly(plan.h + (before(plan, s) + first) * unit, unit)
         now.h = evenly(plan.h + (plan.B + plan.offset[s] + first) * unit, unit)
         if has_c:
@@ -136,7 +139,7 @@ cdef void input_rows(void *context, int index) noexcept nogil:
     cdef int j
     n, last = blocks * index // b.workers * SCATTER, min(plan.total, blocks * (index + 1) // b.workers * SCATTER)
     s = step_of(plan, n)
-    while n < last:
+    while n < last and not interrupted(&b.interrupt):
         here = min(<ptrdiff_t>SCATTER, last - n)
         for j in range(panels.cell.phases):
             cell = &panels.cell.phase[j]
@@ -202,7 +205,7 @@ cdef void weight_units(void *context, int index) noexcept nogil:
     for j in range(panels.cell.phases):
         cell = &panels.cell.phase[j]
         n = 0
-        while n < plan.total:
+        while n < plan.total and not interrupted(&b.interrupt):
             here = min(<ptrdiff_t>BLOCK, plan.total - n)
             d = evenly(plan.gates[j] + n * row_bytes(panels, j) + first * cell.slots * vector, row_bytes(panels, j))
             table.transpose(transposed, BLOCK * size, &d, here, (last - first) * cell.slots * panels.lanes,
@@ -325,6 +328,7 @@ def backward(Call call, dy, dhn, dcn, dx, cnp.ndarray dh0, dc0):
         d_bias.append(sums)
         b.d_bias[j] = cnp.PyArray_BYTES(sums)
     with nogil:
+        watch(&b.interrupt)
         b.workers = loop_workers
         run(loop_slice, &b, loop_workers)
         b.workers = weight_workers
@@ -334,6 +338,7 @@ def backward(Call call, dy, dhn, dcn, dx, cnp.ndarray dh0, dc0):
                 zero_beyond(plan, &b.dx, panels.input_size)
             b.workers = input_workers
             run(input_rows, &b, input_workers)
+    end_watch(&b.interrupt)
 
     bias = np.empty(panels.cell.gates * H, dtype)
     grads = {"weight_ih": d_weight_ih[:, : panels.input_size], "weight_hh": d_weight_hh[:, :H], "bias": bias}

@@ -11,7 +11,7 @@ from rnnfast.kernels._packed cimport Buffer, Packed, Panels, row_bytes
 from rnnfast.kernels._tables cimport (
     MAX_PHASES, PLAIN_WIDTH, denormals_flush, denormals_restore, kernel_table, phase, product, rows, step,
 )
-from rnnfast.kernels._threads cimport run, threads_for
+from rnnfast.kernels._threads cimport Interrupt, end_watch, interrupted, run, threads_for, watch
 
 cnp.import_array()
 
@@ -97,6 +97,7 @@ cdef struct Forward:
     char *hn
     char *cn
     ptrdiff_t chunk  # rows that the input product takes at once, at least one step's
+    Interrupt interrupt
 
 
 cdef ptrdiff_t scratch_bytes(const Plan *plan, ptrdiff_t count, ptrdiff_t chunk) noexcept nogil:
@@ -158,7 +159,7 @@ cdef void forward_rows(Forward *f, const Plan *plan, ptrdiff_t first, ptrdiff_t 
             if has_c:
                 store_state(f.cn, c + n * unit, plan.row[first + n], H, size)
 
-    while s < plan.steps and plan.active[s] > first:
+    while s < plan.steps and plan.active[s] > first and not interrupted(&f.interrupt):
         # As many steps as fit the chunk, and at least one.
         taken, end = 0, s
         while end < plan.steps and plan.active[end] > first:
@@ -358,7 +359,9 @@ def forward(Packed packed, cnp.ndarray x, h0, c0, lengths, bint reverse, cnp.nda
     with nogil:
         if plan.has_lengths:
             zero_beyond(plan, &plan.y, panels.hidden_size)
+        watch(&f.interrupt)
         run(forward_slice, &f, workers)
+    end_watch(&f.interrupt)
     return call if training else None
 
 

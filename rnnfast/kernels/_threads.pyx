@@ -6,6 +6,9 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
+from cpython.exc cimport PyErr_CheckSignals
+from cpython.ref cimport Py_DECREF, Py_INCREF
+
 
 cdef extern from "pool.h":
     enum: POOL_MAX_THREADS
@@ -57,6 +60,46 @@ def _set_worth_a_thread(double operations):
 def _divided_calls():
     """How often work was handed to the pool in more than one piece. For tests."""
     return _divided
+
+
+# Seconds between two looks at the signals of a long call.
+cdef double _LOOK = 0.05
+
+
+cdef void watch(Interrupt *interrupt) noexcept nogil:
+    """Begin a call that Ctrl-C, or whatever a signal handler raises, may end."""
+    interrupt.caller = PyThread_get_thread_ident()
+    interrupt.next = pool_clock() + _LOOK
+    interrupt.stop, interrupt.error = 0, NULL
+
+
+cdef bint interrupted(Interrupt *interrupt) noexcept nogil:
+    """Whether the call shall end. All its workers ask, now and then; the calling thread alone looks for signals."""
+    if interrupt.stop:
+        return True
+    if PyThread_get_thread_ident() == interrupt.caller and pool_clock() > interrupt.next:
+        look(interrupt)
+        interrupt.next = pool_clock() + _LOOK
+    return interrupt.stop
+
+
+cdef void look(Interrupt *interrupt) noexcept with gil:
+    try:
+        PyErr_CheckSignals()
+    except BaseException as error:
+        Py_INCREF(error)
+        interrupt.error = <void *>error
+        interrupt.stop = 1
+
+
+cdef int end_watch(Interrupt *interrupt) except -1:
+    """Raise what ended the call, if anything did."""
+    if interrupt.error is not NULL:
+        error = <object>interrupt.error
+        Py_DECREF(error)
+        interrupt.error = NULL
+        raise error
+    return 0
 
 
 def set_num_threads(n):

@@ -1,0 +1,75 @@
+"""A signal ends a long call; nothing half done is kept."""
+
+import signal
+import threading
+
+import numpy as np
+import pytest
+
+import rnnfast as rf
+
+if not hasattr(signal, "setitimer"):
+    pytest.skip("needs POSIX timers", allow_module_level=True)
+
+STEPS = 400_000
+
+
+class Stop(Exception):
+    """What the handler raises."""
+
+
+@pytest.fixture
+def alarm():
+    """Call it: Stop is raised in the main thread a moment later."""
+
+    def handler(number, frame):
+        raise Stop
+
+    before = signal.signal(signal.SIGALRM, handler)
+    yield lambda: signal.setitimer(signal.ITIMER_REAL, 0.02)
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.signal(signal.SIGALRM, before)
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_inference_ends(alarm, threads):
+    rf.set_num_threads(threads)
+    layer, x = rf.GRU(1, 64, seed=0), np.ones((8, STEPS, 1), "f")
+    out = np.full((8, STEPS, 64), 7, "f")
+    alarm()
+    with pytest.raises(Stop):
+        layer(x, out=out)
+    assert (out[:, 0] != 7).any()
+    assert (out[:, -1] == 7).all()  # its end was never reached
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_training_leaves_the_gradients(alarm, threads):
+    rf.set_num_threads(threads)
+    layer, x = rf.GRU(1, 64, seed=0), np.ones((2, STEPS // 4, 1), "f")
+    (y, _), backward = layer.forward(x)
+    for grad in layer.grads.values():
+        grad.fill(3)
+    alarm()
+    with pytest.raises(Stop):
+        backward(y)
+    assert all((grad == 3).all() for grad in layer.grads.values())
+    with pytest.raises(RuntimeError, match="once"):
+        backward(y)
+
+
+def test_calls_from_other_threads_are_not_disturbed(alarm):
+    layer, x = rf.GRU(1, 64, seed=0), np.ones((1, STEPS // 20, 1), "f")
+    wanted, found = layer(x)[0], []
+    worker = threading.Thread(target=lambda: found.append(layer(x)[0]))
+
+    def call_for_ever():
+        while True:
+            layer(x)
+
+    worker.start()
+    alarm()
+    with pytest.raises(Stop):
+        call_for_ever()
+    worker.join()
+    assert np.array_equal(found[0], wanted)
