@@ -264,7 +264,7 @@ cdef ptrdiff_t step_of(const Plan *plan, ptrdiff_t n) noexcept nogil:
     return low
 
 
-def backward(Call call, dy, dhn, dcn, dx, cnp.ndarray dh0, dc0):
+def backward(Call call not None, dy, dhn, dcn, dx, cnp.ndarray dh0, dc0):
     """Run one direction backward. The caller (ops.py) has checked every argument, and calls this once for a Call.
 
     Parameters

@@ -7,7 +7,7 @@ from libc.string cimport memset
 
 import numpy as np
 
-from rnnfast.kernels._packed cimport Buffer
+from rnnfast.kernels._packed cimport Buffer, times
 from rnnfast.kernels._products cimport BLOCK, SCATTER, Outer, outer_block, outer_scratch, zero_row
 from rnnfast.kernels._recurrent cimport MAX_WORKERS, evenly, pointed
 from rnnfast.kernels._runtime cimport kernels_of
@@ -31,14 +31,14 @@ cdef class PackedMatrix:
     cdef ptrdiff_t vectors, row_size
     cdef Buffer panels, bias
 
-    def __init__(self, cnp.ndarray matrix, bias=None):
+    def __cinit__(self, cnp.ndarray matrix not None, bias=None):
         cdef ptrdiff_t size = matrix.itemsize, k, total
         cdef Buffer scratch
         self.table = kernels_of(<int>size)
         self.depth, self.columns = cnp.PyArray_DIM(matrix, 0), cnp.PyArray_DIM(matrix, 1)
         self.vectors = (self.columns + self.table.lanes - 1) // self.table.lanes
         self.row_size = self.vectors * self.table.lanes * size
-        self.panels = Buffer.of(self.depth * self.row_size)
+        self.panels = Buffer.of(times(self.depth, self.row_size))
         self.bias = Buffer.of(self.row_size)
         memset(self.bias.start, 0, self.row_size)
         cdef rows to = evenly(self.bias.start, 0), source
@@ -46,7 +46,7 @@ cdef class PackedMatrix:
             source = evenly(cnp.PyArray_BYTES(<cnp.ndarray>bias), 0)
             self.table.load_rows(&to, &source, size, 1, self.columns)
         total = self.depth + self.vectors * self.table.lanes
-        scratch = Buffer.of(total * 9)
+        scratch = Buffer.of(times(total, sizeof(int64_t) + 1))
         cdef int64_t *offsets = <int64_t *>scratch.start
         cdef int8_t *signs = <int8_t *>(offsets + total)
         cdef const char *data = cnp.PyArray_BYTES(matrix)

@@ -10,6 +10,10 @@ cdef class Buffer:
     cdef Buffer of(ptrdiff_t size)
 
 
+# count * size, or a MemoryError where that is too much for a number of bytes. The result may be added up with its like.
+cdef ptrdiff_t times(ptrdiff_t count, ptrdiff_t size) except -1
+
+
 cdef struct Panels:
     const kernel_table *table
     const cell *cell

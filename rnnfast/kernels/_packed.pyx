@@ -15,6 +15,9 @@ from rnnfast.kernels._tables cimport (
 
 cnp.import_array()
 
+cdef extern from *:
+    ptrdiff_t PY_SSIZE_T_MAX
+
 _CELLS = {
     ("rnn", "tanh"): CELL_RNN_TANH, ("rnn", "relu"): CELL_RNN_RELU, ("rnn", "identity"): CELL_RNN_IDENTITY,
     ("lstm", ""): CELL_LSTM, ("gru", "after"): CELL_GRU_AFTER, ("gru", "before"): CELL_GRU_BEFORE,
@@ -33,6 +36,12 @@ cdef class Buffer:
 
     def __dealloc__(self):
         free(self.block)
+
+
+cdef ptrdiff_t times(ptrdiff_t count, ptrdiff_t size) except -1:
+    if count < 0 or size > 0 and count > (PY_SSIZE_T_MAX >> 8) // size:
+        raise MemoryError(f"cannot allocate {count} times {size} bytes")
+    return count * size
 
 
 cdef class Packed:
@@ -56,7 +65,7 @@ cdef class Packed:
         Pack for the backward pass too.
     """
 
-    def __init__(self, str cell, str variant, cnp.ndarray weight_ih, cnp.ndarray weight_hh, bias, bias_hn, bint new_update,
+    def __cinit__(self, cell, variant, cnp.ndarray weight_ih, cnp.ndarray weight_hh, bias, bias_hn, bint new_update,
                  bint training):
         cdef const char *bias_data = cnp.PyArray_BYTES(bias) if bias is not None else NULL
         cdef const char *bias_hn_data = cnp.PyArray_BYTES(bias_hn) if bias_hn is not None else NULL
@@ -64,7 +73,7 @@ cdef class Packed:
         cdef ptrdiff_t most, total
         cdef Buffer scratch
         cdef Panels *made = &self.panels
-        self.kind = cell, variant, bool(new_update)
+        self.kind = str(cell), str(variant), bool(new_update)
         self.bias, self.bias_hn = bias is not None, bias_hn is not None
         made.table = kernels_of(weight_ih.itemsize)
         made.cell = made.table.cells[kind]

@@ -7,7 +7,7 @@ from libc.string cimport memcpy, memset
 
 import numpy as np
 
-from rnnfast.kernels._packed cimport Buffer, Packed, Panels, row_bytes
+from rnnfast.kernels._packed cimport Buffer, Packed, Panels, row_bytes, times
 from rnnfast.kernels._tables cimport (
     MAX_PHASES, PLAIN_WIDTH, denormals_flush, denormals_restore, kernel_table, phase, product, rows, step,
 )
@@ -44,29 +44,31 @@ cdef int make_plan(Call call, lengths) except -1:
     cdef Plan *plan = &call.plan
     cdef ptrdiff_t B = plan.B, T = plan.T, s, j
     cdef cnp.ndarray order, ordered
-    call.order = Buffer.of((2 * B + 2 * T + 2) * sizeof(int64_t))
+    plan.has_lengths = lengths is not None
+    if plan.has_lengths:
+        order = np.argsort(-lengths, kind="stable").astype(np.int64)
+        ordered = lengths[order]
+    # Not T: without rows nothing bounds it.
+    plan.steps = 0 if B == 0 else T if lengths is None else ordered[0]
+    call.order = Buffer.of(times(2 * (B + plan.steps + 1), sizeof(int64_t)))
     plan.row = <int64_t *>call.order.start
     plan.length, plan.active = plan.row + B, plan.row + 2 * B
-    plan.offset = plan.active + T + 1
-    plan.has_lengths = lengths is not None
+    plan.offset = plan.active + plan.steps + 1
     if lengths is None:
         for j in range(B):
             plan.row[j], plan.length[j] = j, T
     else:
-        order = np.argsort(-lengths, kind="stable").astype(np.int64)
-        ordered = lengths[order]
         memcpy(plan.row, cnp.PyArray_DATA(order), B * sizeof(int64_t))
         memcpy(plan.length, cnp.PyArray_DATA(ordered), B * sizeof(int64_t))
-    plan.steps = plan.length[0] if B else 0
     plan.offset[0] = 0
     j = B
-    for s in range(T + 1):
+    for s in range(plan.steps + 1):
         while j > 0 and plan.length[j - 1] <= s:
             j -= 1
         plan.active[s] = j
-        if s < T:
+        if s < plan.steps:
             plan.offset[s + 1] = plan.offset[s] + j
-    plan.total = plan.offset[T]
+    plan.total = plan.offset[plan.steps]
     return 0
 
 
@@ -124,7 +126,7 @@ cdef void forward_rows(Forward *f, const Plan *plan, ptrdiff_t first, ptrdiff_t 
     cdef const Panels *panels = plan.panels
     cdef const kernel_table *table = panels.table
     cdef ptrdiff_t unit = panels.vectors * panels.lanes * panels.itemsize, H = panels.hidden_size, size = panels.itemsize
-    cdef ptrdiff_t s = 0, end, done, n, taken, at, width = last - first
+    cdef ptrdiff_t s = 0, end, done, n, taken, at, r, width = last - first
     cdef int j, phases = panels.cell.phases
     cdef bint has_c = panels.cell.has_c
     cdef char **x_rows = <char **>scratch
@@ -207,10 +209,10 @@ cdef void forward_rows(Forward *f, const Plan *plan, ptrdiff_t first, ptrdiff_t 
             user = pointed(x_rows)
             table.store_rows(&user, plan.y.element, &now.h, n, H)
             # Rows that end here: their final state.
-            for j in range(running(plan, done + 1, last) - first if plan.active[done + 1] > first else 0, n):
-                store_state(f.hn, now.h.base + j * unit, plan.row[first + j], H, size)
+            for r in range(max(<ptrdiff_t>0, running(plan, done + 1, last) - first), n):
+                store_state(f.hn, now.h.base + r * unit, plan.row[first + r], H, size)
                 if has_c:
-                    store_state(f.cn, now.c.base + j * unit, plan.row[first + j], H, size)
+                    store_state(f.cn, now.c.base + r * unit, plan.row[first + r], H, size)
             if not plan.training:
                 swap = h
                 h = h_next
@@ -289,7 +291,7 @@ cdef void recurrent_product(const Panels *panels, int j, step *now, ptrdiff_t co
     panels.table.multiply(&p)
 
 
-def forward(Packed packed, cnp.ndarray x, h0, c0, lengths, bint reverse, cnp.ndarray y, cnp.ndarray hn, cn, bint training):
+def forward(Packed packed not None, cnp.ndarray x, h0, c0, lengths, bint reverse, cnp.ndarray y, cnp.ndarray hn, cn, bint training):
     """Run one direction over a batch of sequences. The caller (ops.py) has checked every argument.
 
     Parameters
@@ -326,7 +328,12 @@ def forward(Packed packed, cnp.ndarray x, h0, c0, lengths, bint reverse, cnp.nda
     plan.B, plan.T = cnp.PyArray_DIM(x, 0), cnp.PyArray_DIM(x, 1)
     plan.x, plan.y = array3(x), array3(y)
     make_plan(call, lengths)
+    # All sizes below, and those of backward, are sums of a few of these at most.
+    for j in range(panels.cell.phases):
+        total += row_bytes(panels, j)
+    times(plan.B + plan.total, total + 4 * (unit + <ptrdiff_t>sizeof(char *)))
     if training:
+        total = 0
         call.packed, call.x = packed, x
         states = (plan.B + plan.total) * unit
         for j in range(panels.cell.phases):

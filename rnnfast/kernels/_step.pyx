@@ -5,7 +5,7 @@ from libc.string cimport memcpy, memset
 
 import numpy as np
 
-from rnnfast.kernels._packed cimport Buffer, Packed, Panels, row_bytes
+from rnnfast.kernels._packed cimport Buffer, Packed, Panels, row_bytes, times
 from rnnfast.kernels._recurrent cimport evenly, input_product, load_state, recurrent_product, store_state
 from rnnfast.kernels._tables cimport MAX_PHASES, denormals_flush, denormals_restore, rows, step
 
@@ -32,24 +32,25 @@ cdef class Stepper:
     cdef char *h_next
     cdef step now
 
-    def __init__(self, Packed packed, ptrdiff_t batch_size):
+    def __cinit__(self, Packed packed not None, ptrdiff_t batch_size):
         cdef const Panels *panels = &packed.panels
         cdef ptrdiff_t B = batch_size, unit = panels.vectors * panels.lanes * panels.itemsize, total, r
         cdef int j
         cdef char *at
         self.packed, self.B = packed, B
         self.type_number = cnp.NPY_FLOAT if panels.itemsize == 4 else cnp.NPY_DOUBLE
-        total = 3 * B * sizeof(char *) + 64 + 4 * B * unit
+        total = 3 * sizeof(char *) + 4 * unit
         for j in range(panels.cell.phases):
-            total += B * row_bytes(panels, j)
+            total += row_bytes(panels, j)
+        total = times(B, total) + 64
         self.memory = Buffer.of(total)
         memset(self.memory.start, 0, total)
-        at = self.memory.start
+        self.x_rows = <char **>self.memory.start
+        at = <char *>((<size_t>(self.x_rows + 3 * B) + 63) & ~<size_t>63)
         self.h, self.h_next = at, at + B * unit
         self.now.c = self.now.c_before = evenly(at + 2 * B * unit, unit)
         self.now.between = evenly(at + 3 * B * unit, unit)
         at += 4 * B * unit
-        self.x_rows = <char **>(self.memory.start + total - 3 * B * sizeof(char *))
         for j in range(panels.cell.phases):
             self.now.gates[j] = evenly(at, row_bytes(panels, j))
             self.gate_rows[j] = self.x_rows + (j + 1) * B

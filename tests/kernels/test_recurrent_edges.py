@@ -38,6 +38,17 @@ def test_nothing_to_do(cell, options, dtype, reverse, T, B, lengths):
 
 
 @variants
+@pytest.mark.parametrize("save", [False, True])
+def test_steps_without_rows_take_no_memory(cell, options, save):
+    params = checks.make_case(cell, 1, 1, 1, 1, np.float32, **options).params
+    x = np.empty((0, 2**60, 1), np.float32)
+    y, _, saved = ops.forward(cell, params, x, save=save, **options)
+    assert y.shape == x.shape
+    if save:
+        assert ops.backward(saved, y)[0].shape == x.shape
+
+
+@variants
 @dtypes
 @directions
 def test_huge_input_gives_finite_results(cell, options, dtype, reverse):

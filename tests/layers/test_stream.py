@@ -76,6 +76,12 @@ def test_out_and_memory():
     assert stream(x[0, 0].tolist()) is buffer
 
 
+@pytest.mark.parametrize("exponent", range(50, 63))
+def test_a_batch_beyond_all_memory_is_a_memory_error(exponent):
+    with pytest.raises(MemoryError, match="cannot allocate"):
+        rf.LSTM(3, 4).stream(2**exponent)
+
+
 def test_what_cannot_stream_says_so():
     with pytest.raises(ValueError, match="bidirectional LSTM cannot run step by step"):
         rf.LSTM(3, 4, bidirectional=True).stream()
