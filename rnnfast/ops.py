@@ -48,7 +48,7 @@ class Saved(NamedTuple):
     shape: tuple[int, int, int]
     hidden_size: int
     dtype: np.dtype
-    spent: list[bool]
+    right: list[bool]  # one entry, which backward takes out: that works once even where threads compete
 
 
 def _real(value: Any, name: str, dtype: np.dtype, shape: tuple[int, ...]) -> Array:
@@ -66,6 +66,17 @@ def _usable(array: Array) -> Array:
     if (array.shape[-1] > 1 and array.strides[-1] != array.itemsize) or not array.flags.aligned:
         return array.copy()
     return array
+
+
+def _overlaps_itself(array: Array) -> bool:
+    """Whether elements may share an address: broadcast arrays, sliding windows."""
+    end = array.itemsize
+    for stride, count in sorted(zip(map(abs, array.strides), array.shape, strict=True)):
+        if count > 1:
+            if stride < end and array.size:
+                return True
+            end += stride * (count - 1)
+    return False
 
 
 def check_options(cell: str, options: Mapping[str, str]) -> tuple[str, bool]:
@@ -201,7 +212,7 @@ def forward(
     reverse : bool
         From each sequence's last valid step to its first.
     out : ndarray (B, T, H), optional
-        Where y is written: any strides, the parameters' dtype. It may overlap x, not the state.
+        Where y is written: any strides, the parameters' dtype. It may overlap x and the state.
     save : bool
         Keep what `backward` needs. x must not change before that.
     packed : Packed, optional
@@ -258,8 +269,14 @@ def forward(
             raise ValueError(f"out must have shape {(B, T, H)}, got {y.shape}")
         if not y.flags.writeable:
             raise ValueError("out must be writeable, got a read-only array")
+        if not y.flags.c_contiguous and _overlaps_itself(y):
+            raise ValueError(f"out must have memory for each element, got shape {y.shape} with strides {y.strides}")
         if np.may_share_memory(x, y):
             x = x.copy()
+        if h0 is not None and np.may_share_memory(h0, y):
+            h0 = h0.copy()
+        if c0 is not None and np.may_share_memory(c0, y):
+            c0 = c0.copy()
     hn = np.empty((B, H), dtype)
     cn = np.empty((B, H), dtype) if cell == "lstm" else None
     written = y if y.flags.aligned else np.empty((B, T, H), dtype)
@@ -268,7 +285,7 @@ def forward(
         y[...] = written
     saved = None
     if save:
-        saved = Saved(call, cell, packed.bias, packed.bias_hn, (B, T, I), H, dtype, [])
+        saved = Saved(call, cell, packed.bias, packed.bias_hn, (B, T, I), H, dtype, [True])
     return y, hn if cn is None else (hn, cn), saved
 
 
@@ -311,18 +328,37 @@ def backward(
         if not dy.flags.aligned:
             dy = dy.copy()
     dhn, dcn = _state(dstate, saved.cell, (B, H), dtype, "dstate")
-    if saved.spent:
-        raise RuntimeError("backward works once: it overwrites what forward saved; call forward again")
-    saved.spent.append(True)
     dx = np.empty(saved.shape, dtype) if need_dx else None
     dh0 = np.empty((B, H), dtype)
     dc0 = np.empty((B, H), dtype) if saved.cell == "lstm" else None
+    try:
+        saved.right.pop()
+    except IndexError:
+        raise RuntimeError("backward works once: it overwrites what forward saved; call forward again") from None
     grads = _gradients.backward(saved.call, dy, dhn, dcn, dx, dh0, dc0)
     if not saved.bias:
         del grads["bias"]
     if not saved.bias_hn:
         grads.pop("bias_hn", None)
     return dx, dh0 if dc0 is None else (dh0, dc0), grads
+
+
+def _weight(weight: Any) -> Array:
+    """The weight of a linear map, or the error that says what is wrong with it."""
+    weight = np.asarray(weight)
+    if weight.dtype not in _FLOATS or weight.ndim != 2 or not weight.size:
+        raise TypeError(
+            f"weight must be a float32 or float64 matrix, got dtype {weight.dtype} and shape {weight.shape}"
+        )
+    return weight
+
+
+def _features(x: Any, inputs: int, dtype: np.dtype) -> Array:
+    """x as an array (..., inputs) of this dtype, or the error that says what is wrong with it."""
+    x = np.asarray(x)
+    if x.ndim == 0 or x.shape[-1] != inputs:
+        raise ValueError(f"x must have shape (..., {inputs}), got {x.shape}")
+    return _real(x, "x", dtype, x.shape)
 
 
 def _matrix(array: Array) -> Array:
@@ -341,7 +377,7 @@ def linear(x: Any, weight: Array, bias: Array | None = None, *, out: Array | Non
         float32 or float64.
     bias : ndarray (out,), optional
     out : ndarray (..., out), optional
-        C-contiguous; must not overlap x.
+        C-contiguous. It may overlap x.
     packed : optional
         `PackedMatrix(weight.T, bias)` made before, while neither has changed.
 
@@ -355,28 +391,30 @@ def linear(x: Any, weight: Array, bias: Array | None = None, *, out: Array | Non
     ValueError, TypeError
         For wrong shapes and dtypes.
     """
-    weight = np.asarray(weight)
-    if weight.dtype not in _FLOATS or weight.ndim != 2:
-        raise TypeError(
-            f"weight must be a float32 or float64 matrix, got dtype {weight.dtype} and shape {weight.shape}"
-        )
+    weight = _weight(weight)
     outputs, inputs = weight.shape
-    x = np.asarray(x)
-    if x.ndim == 0 or x.shape[-1] != inputs:
-        raise ValueError(f"x must have shape (..., {inputs}), got {x.shape}")
-    x = _real(x, "x", weight.dtype, x.shape)
+    x = _features(x, inputs, weight.dtype)
     shape = (*x.shape[:-1], outputs)
     if packed is None:
         if bias is not None:
             bias = np.require(_real(bias, "bias", weight.dtype, (outputs,)), requirements=["C", "A"])
         packed = _linear.PackedMatrix(np.require(weight, requirements=["A"]).T, bias)
+    elif (packed.depth, packed.columns, packed.dtype) != (inputs, outputs, weight.dtype):
+        raise ValueError(
+            f"packed holds another matrix: {packed.dtype} ({packed.depth}, {packed.columns}), "
+            f"wanted {weight.dtype} ({inputs}, {outputs})"
+        )
     if out is None:
         out = np.empty(shape, weight.dtype)
+    elif not isinstance(out, np.ndarray):
+        raise TypeError(f"out must be an array, got {type(out).__name__}")
     elif out.shape != shape or out.dtype != weight.dtype or not out.flags.carray:
         raise ValueError(
             f"out must be a writeable, aligned, C-contiguous {weight.dtype} array of shape {shape}, "
             f"got {out.dtype} {out.shape}"
         )
+    elif np.may_share_memory(x, out):
+        x = x.copy()
     if out.size:
         _linear.multiply(packed, _matrix(x), out.reshape(-1, outputs))
     return out
@@ -400,10 +438,15 @@ def linear_backward(x: Any, weight: Array, dy: Any, *, need_dx: bool = True) -> 
         dyᵀ x over all rows.
     dbias : ndarray (out,)
         The sum of dy over all rows.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For wrong shapes and dtypes.
     """
-    x, weight = np.asarray(x), np.asarray(weight)
+    weight = _weight(weight)
     outputs, inputs = weight.shape
-    x = _real(x, "x", weight.dtype, x.shape)
+    x = _features(x, inputs, weight.dtype)
     dy = _real(dy, "dy", weight.dtype, (*x.shape[:-1], outputs))
     rows, gradients = _matrix(x), _matrix(dy)
     if not rows.size or not gradients.size:

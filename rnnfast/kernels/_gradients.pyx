@@ -356,6 +356,8 @@ def backward(Call call not None, dy, dhn, dcn, dx, cnp.ndarray dh0, dc0):
         for name in ("weight_ih", "weight_hh", "bias"):
             # Not np.negative(a, out=a): NumPy 2.4 gets that wrong for some strides.
             grads[name][i : i + H] *= -1
+    # The caller may keep the call, which nobody can use again, until the next forward has allocated.
+    call.saved = call.order = call.packed = call.x = None
     return grads
 
 

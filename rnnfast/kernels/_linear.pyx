@@ -68,6 +68,10 @@ cdef class PackedMatrix:
             self.table.pack(self.panels.start, data, self.depth, offsets, signs, self.vectors, offsets + self.depth,
                             signs + self.depth, PLAIN_WIDTH)
 
+    @property
+    def dtype(self):
+        return np.dtype(np.float32 if self.table.itemsize == 4 else np.float64)
+
 
 cdef struct Job:
     const kernel_table *table

@@ -1,5 +1,7 @@
 """Recurrent kernels at the edges: nothing to do, huge and invalid numbers, wrong arguments."""
 
+import threading
+import weakref
 from functools import partial
 
 import checks
@@ -7,7 +9,9 @@ import numpy as np
 import pytest
 from checks import directions, dtypes, variants
 
+import rnnfast as rf
 from rnnfast import ops
+from rnnfast.kernels import _threads
 
 train = partial(ops.forward, save=True)
 run = partial(checks.run, train, ops.backward)
@@ -245,6 +249,40 @@ def test_says_what_is_wrong_with_gradients(change, error, words):
         assert word in str(raised.value)
 
 
+@variants
+@directions
+@pytest.mark.parametrize("part", [0, -1])
+def test_out_may_overlap_the_state(cell, options, reverse, part):
+    rf.set_num_threads(3)
+    before = _threads._set_worth_a_thread(0)
+    try:
+        for B, T in ((7, 1), (1, 4)):  # an output of one row or one step is the state's memory as it is
+            case = checks.make_case(cell, T, B, 5, 17, **options)
+            wanted = ops.forward(cell, case.params, case.x, case.state, reverse=reverse, **options)[0]
+            out = np.empty((B, T, 17))
+            states = list(checks.parts(case.state))
+            out[:, 0] = states[part]
+            states[part] = out[:, 0]
+            state = tuple(states) if cell == "lstm" else states[0]
+            ops.forward(cell, case.params, case.x, state, reverse=reverse, out=out, **options)
+            assert checks.same_bits(out, wanted)
+    finally:
+        _threads._set_worth_a_thread(before)
+
+
+def test_out_without_memory_for_each_element_is_refused():
+    case = checks.make_case("lstm", 3, 2, 5, 4)
+    memory = np.zeros(100)
+    for strides in ((0, 32, 8), (96, 0, 8), (96, 32, 0), (96, 24, 8), (32, 32, 8), (-16, 32, 8)):
+        out = np.lib.stride_tricks.as_strided(memory[50:], (2, 3, 4), strides)
+        with pytest.raises(ValueError, match="out must have memory for each element"):
+            ops.forward("lstm", case.params, case.x, out=out)
+    assert not memory.any()
+    interleaved = np.lib.stride_tricks.as_strided(memory, (2, 3, 4), (8, 16, 48))
+    ops.forward("lstm", case.params, case.x, out=interleaved)
+    assert checks.same_bits(interleaved.copy(), ops.forward("lstm", case.params, case.x)[0])
+
+
 def test_backward_of_an_inference_pass_is_refused():
     case = checks.make_case("lstm", 3, 2, 5, 4)
     saved = ops.forward("lstm", case.params, case.x)[2]
@@ -260,3 +298,34 @@ def test_backward_works_once():
     ops.backward(saved, case.dy)
     with pytest.raises(RuntimeError, match="once"):
         ops.backward(saved, case.dy)
+
+
+def test_backward_works_once_where_threads_compete():
+    case = checks.make_case("lstm", 30, 2, 5, 40)
+    for _ in range(20):
+        saved = train("lstm", case.params, case.x)[2]
+        results, gate = [], threading.Barrier(4)
+
+        def compete(saved=saved, results=results, gate=gate):
+            gate.wait()
+            try:
+                results.append(ops.backward(saved, case.dy)[0])
+            except RuntimeError:
+                results.append(None)
+
+        threads = [threading.Thread(target=compete) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert sum(result is not None for result in results) == 1
+
+
+def test_backward_lets_go_of_what_was_saved():
+    case = checks.make_case("lstm", 3, 2, 5, 4)
+    saved = train("lstm", case.params, case.x)[2]
+    x = weakref.ref(case.x)
+    del case.x
+    assert x() is not None
+    ops.backward(saved, case.dy)
+    assert x() is None
