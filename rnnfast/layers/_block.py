@@ -272,6 +272,11 @@ class BackwardOnce:
         if into is not None:
             new = {name: gradient for name, gradient in gradients.items() if name not in into}
             old = [name for name in gradients if name not in new]
+            for name in old:
+                if np.shape(into[name]) != gradients[name].shape:
+                    raise ValueError(
+                        f"grads[{name!r}] must have shape {gradients[name].shape}, got {np.shape(into[name])}"
+                    )
             _add_all([into[name] for name in old], [gradients[name] for name in old])
             into.update(new)
             return

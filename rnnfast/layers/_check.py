@@ -21,6 +21,8 @@ def size(value: Any, name: str) -> int:
 
 def probability(value: Any, name: str) -> float:
     """A number in [0, 1)."""
+    if not isinstance(value, (int, float, np.integer, np.floating)):
+        raise TypeError(f"{name} must be a number, got {value!r}")
     if not 0 <= value < 1:
         raise ValueError(f"{name} must be at least 0 and less than 1, got {value!r}")
     return float(value)

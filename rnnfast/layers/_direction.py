@@ -9,7 +9,14 @@ from rnnfast import ops
 from rnnfast.layers._block import Block
 from rnnfast.layers.initializers import gates_glorot, gates_orthogonal, lstm_bias
 
-BIASES = (True, False, "double")
+
+def check_bias(bias: Any) -> bool | str:
+    """True, False or "double"."""
+    if isinstance(bias, str) and bias == "double":
+        return bias
+    if not isinstance(bias, (bool, np.bool_)):
+        raise ValueError(f"bias must be True, False or 'double', got {bias!r}")
+    return bool(bias)
 
 
 class Direction:

@@ -8,7 +8,7 @@ import numpy as np
 from rnnfast import ops
 from rnnfast.layers import _check
 from rnnfast.layers._base import Axis, BackwardOnce, Block, Layer, float_dtype
-from rnnfast.layers._direction import BIASES, Direction
+from rnnfast.layers._direction import Direction, check_bias
 from rnnfast.layers.recurrent import LSTMState
 
 Array = np.ndarray
@@ -32,11 +32,9 @@ class Cell(Layer):
     ):
         self.input_size = _check.size(input_size, "input_size")
         self.hidden_size = _check.size(hidden_size, "hidden_size")
-        if bias not in BIASES:
-            raise ValueError(f"bias must be True, False or 'double', got {bias!r}")
-        self.bias, self.options = bias, options
+        self.bias, self.options = check_bias(bias), options
         ops.check_options(self.cell, {"activation": "tanh", "reset": "after", "update": "keep"} | options)
-        self._direction = Direction(self.cell, self.input_size, self.hidden_size, bias, "", options)
+        self._direction = Direction(self.cell, self.input_size, self.hidden_size, self.bias, "", options)
         self.block = Block(self._direction.shapes(), float_dtype(dtype))
         self._direction.initialise(self.block, np.random.default_rng(seed))
         self._cache_packed: dict[str, Any] = {}

@@ -8,7 +8,7 @@ import numpy as np
 from rnnfast import ops
 from rnnfast.layers import _check
 from rnnfast.layers._base import BackwardOnce, Block, StatefulLayer, draw_key, float_dtype
-from rnnfast.layers._direction import BIASES, Direction
+from rnnfast.layers._direction import Direction, check_bias
 
 if TYPE_CHECKING:
     from rnnfast.layers.stream import Stream
@@ -46,9 +46,7 @@ class Recurrent(StatefulLayer):
         self.input_size = _check.size(input_size, "input_size")
         self.hidden_size = _check.size(hidden_size, "hidden_size")
         self.num_layers = _check.size(num_layers, "num_layers")
-        if bias not in BIASES:
-            raise ValueError(f"bias must be True, False or 'double', got {bias!r}")
-        self.bias, self.bidirectional = bias, bool(bidirectional)
+        self.bias, self.bidirectional = check_bias(bias), bool(bidirectional)
         self.dropout = _check.probability(dropout, "dropout")
         self.num_directions = 2 if bidirectional else 1
         self.output_size = self.num_directions * self.hidden_size
@@ -60,7 +58,7 @@ class Recurrent(StatefulLayer):
                 self.cell,
                 self.output_size if layer else self.input_size,
                 self.hidden_size,
-                bias,
+                self.bias,
                 f"_l{layer}" + ("_reverse" if reverse else ""),
                 options,
             )
@@ -108,7 +106,7 @@ class Recurrent(StatefulLayer):
             Valid steps of each sequence, 0 to T, in any order. The reverse direction starts at the last of them.
         time_major : bool
         out : ndarray like y, optional
-            Where y is written; any strides.
+            Where y is written; any strides. It may overlap x and the state.
 
         Returns
         -------
@@ -219,7 +217,7 @@ class Recurrent(StatefulLayer):
         y_last = np.empty((*x.shape[:-1], self.output_size), self.block.dtype) if out is None else out
         x = restore.enter(x)
         if restore.unbatched and lengths is not None:
-            lengths = np.reshape(lengths, (1,))
+            lengths = _check.sequence_lengths(lengths, (x.shape[1],))
         restore.state_shape = (len(self._directions), x.shape[0], self.hidden_size)
         h, c = self._split_state(state, restore, "state")
         D, H = self.num_directions, self.hidden_size
@@ -227,8 +225,8 @@ class Recurrent(StatefulLayer):
         for layer in range(self.num_layers):
             if layer == self.num_layers - 1:
                 y = restore.enter(y_last)
-                if out is not None and np.may_share_memory(x, out):
-                    x = x.copy()
+                if out is not None:  # which may be a part of what is still to be read
+                    x, h, c = (a.copy() if a is not None and np.may_share_memory(a, out) else a for a in (x, h, c))
             else:
                 y = np.empty((*x.shape[:-1], self.output_size), self.block.dtype)
             for d in range(D):
