@@ -1,5 +1,6 @@
 """Checks that the tests of layers, models and training share."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,16 @@ def randomise(layer: Any, seed: int = 0) -> Any:
 def flatten(state: Any) -> list[np.ndarray]:
     """The arrays in a nest of tuples."""
     return [array for part in parts(state) for array in (flatten(part) if isinstance(part, tuple) else [part])]
+
+
+def parameters_and_gradients(layer: Any) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+    """(name, gradient, values) of each parameter, flat; the values may be written."""
+    for block in layer.blocks():
+        start = 0
+        for name in block.names:
+            gradient = block.grad_array(name).ravel()
+            yield name, gradient, block.data[start : start + gradient.size]
+            start += gradient.size
 
 
 def check_layer_gradients(layer: Any, x: np.ndarray, *, state: Any = None, tolerance: float = 1e-6, **how: Any) -> None:
@@ -40,7 +51,7 @@ def check_layer_gradients(layer: Any, x: np.ndarray, *, state: Any = None, toler
     layer.zero_grad()
     result = backward(dy, dafter) if layer.has_state else backward(dy)
     dx, dstate = result if layer.has_state else (result, ())
-    pairs = [(f"block {i}", block.grad.copy(), block.data) for i, block in enumerate(layer.blocks())]
+    pairs = list(parameters_and_gradients(layer))
     if dx is not None:
         pairs.append(("x", dx, x))
     if state is not None:
