@@ -6,6 +6,10 @@ from rnnfast.kernels._packed import Packed
 
 Array = npt.NDArray[Any]
 
+class Guard:
+    def __enter__(self) -> None: ...
+    def __exit__(self, kind: object, error: object, traceback: object) -> None: ...
+
 class Stepper:
     y: Array
     def __init__(self, packed: Packed, batch_size: int) -> None: ...

@@ -12,8 +12,27 @@ from rnnfast.kernels._tables cimport MAX_PHASES, denormals_flush, denormals_rest
 cnp.import_array()
 
 
+cdef extern from *:
+    enum: __ATOMIC_ACQUIRE
+    enum: __ATOMIC_RELEASE
+    bint __atomic_test_and_set(void *flag, int order) nogil
+    void __atomic_clear(void *flag, int order) nogil
+
+
+cdef class Guard:
+    """``with guard:`` lets one thread in at a time, once; whoever comes meanwhile gets a RuntimeError."""
+    cdef bint taken
+
+    def __enter__(self):
+        if __atomic_test_and_set(<char *>&self.taken, __ATOMIC_ACQUIRE):
+            raise RuntimeError("this stream is in use by another thread; give each thread a stream of its own")
+
+    def __exit__(self, kind, error, traceback):
+        __atomic_clear(<char *>&self.taken, __ATOMIC_RELEASE)
+
+
 cdef class Stepper:
-    """The same panels and arithmetic as a whole sequence, hence the same bits, one step a call.
+    """The same panels and arithmetic as a whole sequence, hence the same bits, one step a call. For one thread at a time.
 
     Parameters
     ----------
@@ -25,7 +44,6 @@ cdef class Stepper:
     cdef readonly cnp.ndarray y
     cdef ptrdiff_t B
     cdef int type_number
-    cdef bint busy
     cdef char **x_rows
     cdef char **gate_rows[MAX_PHASES]
     cdef char *h
@@ -80,16 +98,12 @@ cdef class Stepper:
                 or cnp.PyArray_DIM(x, 1) != panels.input_size or not cnp.PyArray_ISCARRAY_RO(x)):
             raise ValueError(f"x must be a C-contiguous {self.packed.dtype} array of shape ({self.B}, {panels.input_size}), "
                              f"got {x.dtype} of shape {(<object>x).shape}")
-        if self.busy:
-            raise RuntimeError("this stream is in use by another thread; give each thread a stream of its own")
-        self.busy = True
         for r in range(self.B):
             self.x_rows[r] = cnp.PyArray_BYTES(x) + r * width
         with nogil:
             mode = denormals_flush()
             self.advance(panels)
             denormals_restore(mode)
-        self.busy = False
         return self.y
 
     cdef void advance(self, const Panels *panels) noexcept nogil:

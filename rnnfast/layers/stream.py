@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from rnnfast.kernels._step import Stepper
+from rnnfast.kernels._step import Guard, Stepper
 from rnnfast.layers import _check
 from rnnfast.layers._base import Layer
 
@@ -48,6 +48,7 @@ class Stream:
         self.dtype = np.dtype(dtype)
         self._steps = tuple(steps)
         self._steppers = [step for step in steps if isinstance(step, Stepper)]
+        self._guard = Guard()
 
     def __call__(self, x: Any, *, out: Array | None = None) -> Array:
         """Advance one step.
@@ -70,35 +71,39 @@ class Stream:
         RuntimeError
             When another thread is inside the stream.
         """
-        for step in self._steps:
-            x = step(x)
-        if out is None:
-            return x
-        if out.shape != x.shape:
-            raise ValueError(f"out must have shape {x.shape}, got {out.shape}")
-        out[...] = x
-        return out
+        with self._guard:
+            for step in self._steps:
+                x = step(x)
+            if out is None:
+                return x
+            if out.shape != x.shape:
+                raise ValueError(f"out must have shape {x.shape}, got {out.shape}")
+            out[...] = x
+            return out
 
     def reset(self, rows: Any = None) -> None:
         """Set the state to zero, of all rows or of those given (an index, a list of them or a mask)."""
-        for stepper in self._steppers:
-            state = stepper.get()
-            for array in state:
-                array[slice(None) if rows is None else rows] = 0
-            stepper.set(*state)
+        with self._guard:
+            for stepper in self._steppers:
+                state = stepper.get()
+                for array in state:
+                    array[slice(None) if rows is None else rows] = 0
+                stepper.set(*state)
 
     def snapshot(self) -> Snapshot:
         """A copy of the state, for `restore`."""
-        return Snapshot(tuple(stepper.get() for stepper in self._steppers))
+        with self._guard:
+            return Snapshot(tuple(stepper.get() for stepper in self._steppers))
 
     def restore(self, snapshot: Snapshot) -> None:
         """Go back to a snapshot of this stream, or of another of the same model and batch size."""
         states = snapshot.states
-        shapes = [[array.shape for array in stepper.get()] for stepper in self._steppers]
-        if [[array.shape for array in state] for state in states] != shapes:
-            raise ValueError("the snapshot is of a stream of another model or batch size")
-        for stepper, state in zip(self._steppers, states, strict=True):
-            stepper.set(*(np.ascontiguousarray(array, self.dtype) for array in state))
+        with self._guard:
+            shapes = [[array.shape for array in stepper.get()] for stepper in self._steppers]
+            if [[array.shape for array in state] for state in states] != shapes:
+                raise ValueError("the snapshot is of a stream of another model or batch size")
+            for stepper, state in zip(self._steppers, states, strict=True):
+                stepper.set(*(np.ascontiguousarray(array, self.dtype) for array in state))
 
 
 class Entry:

@@ -8,6 +8,7 @@ from checks import same_bits
 from layer_checks import randomise
 
 import rnnfast as rf
+from rnnfast.layers.stream import Stream
 
 LAYERS = [
     lambda dtype: rf.RNN(3, 5, dtype=dtype),
@@ -112,3 +113,29 @@ def test_streams_of_many_threads():
     for thread in threads:
         thread.join()
     assert all(same_bits(found[row], wanted[row]) for row in range(8))
+
+
+def test_one_stream_in_two_threads_is_an_error():
+    """Whichever layer the first is in, and whatever the second wants; the stream works on afterwards."""
+    inside, leave = threading.Event(), threading.Event()
+
+    def wait(x):
+        inside.set()
+        assert leave.wait(60)
+        return x
+
+    first = rf.LSTM(3, 4, seed=0).stream()
+    stream = Stream([*first._steps, wait], 1, "float32")
+    snapshot, x = stream.snapshot(), np.ones((1, 3), "f")
+    thread = threading.Thread(target=stream, args=(x,))
+    thread.start()
+    assert inside.wait(60)
+    for use in (lambda: stream(x), stream.reset, stream.snapshot, lambda: stream.restore(snapshot)):
+        with pytest.raises(RuntimeError, match="another thread"):
+            use()
+    leave.set()
+    thread.join()
+    stream.restore(snapshot)
+    with pytest.raises(ValueError, match="x must have shape"):
+        stream(x[:, :2])
+    assert same_bits(stream(x), rf.LSTM(3, 4, seed=0).stream()(x))
