@@ -12,6 +12,7 @@ cdef struct Interrupt:
     unsigned long caller
     double next
     int stop
+    unsigned mode
     void *error
 
 cdef void watch(Interrupt *interrupt) noexcept nogil

@@ -71,14 +71,21 @@ cdef void watch(Interrupt *interrupt) noexcept nogil:
     interrupt.caller = PyThread_get_thread_ident()
     interrupt.next = pool_clock() + _LOOK
     interrupt.stop, interrupt.error = 0, NULL
+    interrupt.mode = denormals_flush()
+    denormals_restore(interrupt.mode)
 
 
 cdef bint interrupted(Interrupt *interrupt) noexcept nogil:
     """Whether the call shall end. All its workers ask, now and then; the calling thread alone looks for signals."""
+    cdef unsigned mode
     if interrupt.stop:
         return True
     if PyThread_get_thread_ident() == interrupt.caller and pool_clock() > interrupt.next:
+        # A handler is the caller's code: it finds the caller's arithmetic.
+        mode = denormals_flush()
+        denormals_restore(interrupt.mode)
         look(interrupt)
+        denormals_restore(mode)
         interrupt.next = pool_clock() + _LOOK
     return interrupt.stop
 
