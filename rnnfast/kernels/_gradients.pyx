@@ -91,11 +91,35 @@ cdef void loop_rows(Backward *b, const Plan *plan, ptrdiff_t first, ptrdiff_t la
             continue
         for j in range(panels.cell.phases - 1, -1, -1):
             panels.cell.phase[j].backward(&now, 0, n, 0, panels.vectors)
+            clean_lanes(panels, j, &now, n)
             carry_back(panels, j, &now, n)
     for n in range(first, last):
         store_state(b.dh0, b.dh + n * unit, plan.row[n], H, size)
         if has_c:
             store_state(b.dc0, b.dc + n * unit, plan.row[n], H, size)
+
+
+cdef void clean_lanes(const Panels *panels, int j, const step *now, ptrdiff_t count) noexcept nogil:
+    """Zero the lanes beyond H in rows where an infinity has met the zero weights there: the NaN that it left would
+    otherwise come back through the products, which run over whole vectors."""
+    cdef ptrdiff_t size = panels.itemsize, vector = panels.lanes * size, end = panels.hidden_size * size
+    cdef ptrdiff_t spare = panels.vectors * vector - end, r, slots = panels.cell.phase[j].slots, slot
+    cdef char *gates
+    if spare == 0:
+        return
+    for r in range(count):
+        if is_zero(now.h.base + r * now.h.stride + end, size) and is_zero(now.dh.base + r * now.dh.stride + end, size):
+            continue
+        memset(now.dh.base + r * now.dh.stride + end, 0, spare)
+        if panels.cell.has_c:
+            memset(now.dc.base + r * now.dc.stride + end, 0, spare)
+        gates = now.gates[j].base + r * now.gates[j].stride + (panels.vectors - 1) * slots * vector
+        for slot in range(slots):
+            memset(gates + (slot + 1) * vector - spare, 0, spare)
+
+
+cdef bint is_zero(const char *number, ptrdiff_t size) noexcept nogil:
+    return (<const float *>number)[0] == 0 if size == 4 else (<const double *>number)[0] == 0
 
 
 cdef void carry_back(const Panels *panels, int j, step *now, ptrdiff_t count) noexcept nogil:

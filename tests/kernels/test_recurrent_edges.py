@@ -10,7 +10,7 @@ import pytest
 from checks import directions, dtypes, variants
 
 import rnnfast as rf
-from rnnfast import ops
+from rnnfast import ops, reference
 from rnnfast.kernels import _threads
 
 train = partial(ops.forward, save=True)
@@ -115,6 +115,22 @@ def test_nan_stays_in_its_row(cell, options, dtype, reverse, B):
     assert checks.same_bits(got["y"][row, before], clean["y"][row, before])
     assert np.isnan(got["y"][row, after]).all()
     assert np.isnan(got["h"][row]).all()
+
+
+@variants
+@dtypes
+@pytest.mark.parametrize("H", [5, 16, 17])
+@pytest.mark.parametrize("where", ["x", "state"])
+def test_infinity_gives_what_the_equations_give(cell, options, dtype, H, where):
+    """In H no whole number of vectors too, where the core's rows have lanes to spare."""
+    case = checks.make_case(cell, 5, 3, 3, H, dtype, **options)
+    array = case.x[:, 2] if where == "x" else checks.parts(case.state)[0]
+    array[1, 1] = np.inf
+    with np.errstate(all="ignore"):
+        wanted = checks.run(reference.forward, reference.backward, case)
+    got = run(case)
+    for name, array in wanted.items():
+        np.testing.assert_allclose(got[name], array, rtol=1e-4, atol=1e-5, err_msg=name)
 
 
 @variants
