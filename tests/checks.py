@@ -1,6 +1,7 @@
 """Shared by the tests: random cases, independent loops, central differences, awkward arrays, parameter sets."""
 
-from collections.abc import Callable, Iterator, Mapping
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import SimpleNamespace
 from typing import Any
 
@@ -165,6 +166,27 @@ def assert_same_bits(got: Mapping[str, np.ndarray], wanted: Mapping[str, np.ndar
     assert got.keys() == wanted.keys()
     for name in wanted:
         assert same_bits(got[name], wanted[name]), f"{name} {where}"
+
+
+def digest(arrays: Iterable[np.ndarray]) -> str:
+    """A hash of the bits of arrays."""
+    return hashlib.sha256(b"".join(np.ascontiguousarray(array).tobytes() for array in arrays)).hexdigest()
+
+
+def recurrent_digest(
+    ops: Any,
+    cell: str,
+    options: Mapping[str, str],
+    dtype: Any,
+    in_reverse: bool,
+    size: tuple[int, int, int, int] = (9, 11, 6, 21),
+) -> str:
+    """A hash of all that training and inference give, for a size of (T, B, I, H); in reverse the batch is ragged."""
+    case = make_case(cell, *size, dtype, **options)
+    how = {"lengths": ragged(size[1], size[0]), "reverse": True} if in_reverse else {}
+    found = run(ops.forward, ops.backward, case, save=True, **how)
+    y, state, _ = ops.forward(cell, case.params, case.x, case.state, **how, **options)
+    return digest([*(found[name] for name in sorted(found)), y, *parts(state)])
 
 
 def relative_error(a: Any, b: Any) -> float:
