@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from typing import Any
 
 import numpy.typing as npt
@@ -6,7 +7,10 @@ from rnnfast.kernels._packed import Packed
 
 Array = npt.NDArray[Any]
 
-class Guard:
+class Chain:
+    steps: tuple[Callable[[Array], Array], ...]
+    def __init__(self, steps: tuple[Callable[[Array], Array], ...]) -> None: ...
+    def __call__(self, x: Any, out: Array | None = None) -> Array: ...
     def __enter__(self) -> None: ...
     def __exit__(self, kind: object, error: object, traceback: object) -> None: ...
 

@@ -19,16 +19,45 @@ cdef extern from *:
     void __atomic_clear(void *flag, int order) nogil
 
 
-cdef class Guard:
-    """``with guard:`` lets one thread in at a time, once; whoever comes meanwhile gets a RuntimeError."""
-    cdef bint taken
+cdef class Chain:
+    """Calls of one value, one after another. One thread at a time may call it, or be inside ``with chain:``; whoever
+    comes meanwhile gets a RuntimeError.
+
+    Parameters
+    ----------
+    steps : tuple of callable
+    """
+    cdef readonly tuple steps
+    cdef char taken
+
+    def __cinit__(self, tuple steps not None):
+        self.steps = steps
+
+    cdef int enter(self) except -1:
+        if __atomic_test_and_set(&self.taken, __ATOMIC_ACQUIRE):
+            raise RuntimeError("this stream is in use by another thread; give each thread a stream of its own")
+        return 0
 
     def __enter__(self):
-        if __atomic_test_and_set(<char *>&self.taken, __ATOMIC_ACQUIRE):
-            raise RuntimeError("this stream is in use by another thread; give each thread a stream of its own")
+        self.enter()
 
     def __exit__(self, kind, error, traceback):
-        __atomic_clear(<char *>&self.taken, __ATOMIC_RELEASE)
+        __atomic_clear(&self.taken, __ATOMIC_RELEASE)
+
+    def __call__(self, x, out=None):
+        """The last step's result; where `out` is given, a copy there."""
+        self.enter()
+        try:
+            for step in self.steps:
+                x = step(x)
+            if out is None:
+                return x
+            if out.shape != x.shape:
+                raise ValueError(f"out must have shape {x.shape}, got {out.shape}")
+            out[...] = x
+            return out
+        finally:
+            __atomic_clear(&self.taken, __ATOMIC_RELEASE)
 
 
 cdef class Stepper:

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from rnnfast.kernels._step import Guard, Stepper
+from rnnfast.kernels._step import Chain, Stepper
 from rnnfast.layers import _check
 from rnnfast.layers._base import Layer
 
@@ -46,9 +46,8 @@ class Stream:
     def __init__(self, steps: Sequence[Step], batch_size: int, dtype: Any):
         self.batch_size = batch_size
         self.dtype = np.dtype(dtype)
-        self._steps = tuple(steps)
+        self._chain = Chain(tuple(steps))
         self._steppers = [step for step in steps if isinstance(step, Stepper)]
-        self._guard = Guard()
 
     def __call__(self, x: Any, *, out: Array | None = None) -> Array:
         """Advance one step.
@@ -71,19 +70,11 @@ class Stream:
         RuntimeError
             When another thread is inside the stream.
         """
-        with self._guard:
-            for step in self._steps:
-                x = step(x)
-            if out is None:
-                return x
-            if out.shape != x.shape:
-                raise ValueError(f"out must have shape {x.shape}, got {out.shape}")
-            out[...] = x
-            return out
+        return self._chain(x, out)
 
     def reset(self, rows: Any = None) -> None:
         """Set the state to zero, of all rows or of those given (an index, a list of them or a mask)."""
-        with self._guard:
+        with self._chain:
             for stepper in self._steppers:
                 state = stepper.get()
                 for array in state:
@@ -92,13 +83,13 @@ class Stream:
 
     def snapshot(self) -> Snapshot:
         """A copy of the state, for `restore`."""
-        with self._guard:
+        with self._chain:
             return Snapshot(tuple(stepper.get() for stepper in self._steppers))
 
     def restore(self, snapshot: Snapshot) -> None:
         """Go back to a snapshot of this stream, or of another of the same model and batch size."""
         states = snapshot.states
-        with self._guard:
+        with self._chain:
             shapes = [[array.shape for array in stepper.get()] for stepper in self._steppers]
             if [[array.shape for array in state] for state in states] != shapes:
                 raise ValueError("the snapshot is of a stream of another model or batch size")

@@ -125,7 +125,7 @@ def test_one_stream_in_two_threads_is_an_error():
         return x
 
     first = rf.LSTM(3, 4, seed=0).stream()
-    stream = Stream([*first._steps, wait], 1, "float32")
+    stream = Stream([*first._chain.steps, wait], 1, "float32")
     snapshot, x = stream.snapshot(), np.ones((1, 3), "f")
     thread = threading.Thread(target=stream, args=(x,))
     thread.start()
