@@ -122,6 +122,14 @@ cdef bint is_zero(const char *number, ptrdiff_t size) noexcept nogil:
     return (<const float *>number)[0] == 0 if size == 4 else (<const double *>number)[0] == 0
 
 
+cdef void through_gates(product *p, const Panels *panels, const phase *cell, int count) noexcept nogil:
+    """Let k run through `count` slots of a row of gates, one slot after the other."""
+    p.depth, p.segments, p.repeats = panels.lanes, panels.vectors, count
+    p.segment_step, p.repeat_step = cell.slots * panels.lanes * panels.itemsize, panels.lanes * panels.itemsize
+    if cell.slots == 1:
+        p.depth, p.segments = panels.vectors * panels.lanes, 1
+
+
 cdef void carry_back(const Panels *panels, int j, step *now, ptrdiff_t count) noexcept nogil:
     """The gradient of the state before the step (of r * h in a second phase) from the gates' gradients: d R."""
     cdef const phase *cell = &panels.cell.phase[j]
@@ -136,11 +144,7 @@ cdef void carry_back(const Panels *panels, int j, step *now, ptrdiff_t count) no
     else:
         p.init = evenly(zero_row(), 0)
     p.count = count
-    if cell.slots == cell.h_count:
-        p.depth, p.segments = panels.vectors * cell.slots * panels.lanes, 1
-    else:
-        p.depth, p.segments = cell.h_count * panels.lanes, panels.vectors
-        p.segment_step = cell.slots * vector
+    through_gates(&p, panels, cell, cell.h_count)
     p.b = panels.h_back[j]
     p.width, p.vectors = PLAIN_WIDTH, panels.vectors
     panels.table.multiply(&p)
@@ -176,11 +180,7 @@ cdef void input_rows(void *context, int index) noexcept nogil:
             else:
                 p.init, p.init_panel = p.c, p.c_panel
             p.count = here
-            if cell.slots == cell.x_count:
-                p.depth, p.segments = panels.vectors * cell.slots * panels.lanes, 1
-            else:
-                p.depth, p.segments = cell.x_count * panels.lanes, panels.vectors
-                p.segment_step = cell.slots * vector
+            through_gates(&p, panels, cell, cell.x_count)
             p.b = panels.x_back[j]
             p.width, p.vectors = PLAIN_WIDTH, panels.input_vectors
             table.multiply(&p)

@@ -104,7 +104,7 @@ cdef void multiply_rows(void *context, int index) noexcept nogil:
         p.a = evenly(job.x + n * job.x_row, job.x_row)
         p.c, p.c_panel = evenly(target, job.row_size), PLAIN_WIDTH * job.table.lanes * job.table.itemsize
         p.init, p.init_panel = evenly(job.bias, 0), p.c_panel
-        p.count, p.depth, p.segments = here, job.depth, 1
+        p.count, p.depth, p.segments, p.repeats = here, job.depth, 1, 1
         p.b, p.vectors, p.width = job.panels, job.vectors, PLAIN_WIDTH
         job.table.multiply(&p)
         user = evenly(job.y + n * job.y_row, job.y_row)

@@ -160,6 +160,8 @@ cdef ptrdiff_t pack_one(const Panels *panels, char *to, const char *weight, ptrd
             gate = p.x_gate[slot] if x else p.h_gate[slot]
             if built_fault == FAULT_GATES and panels.cell.gates > 1 and x and gate < 2:
                 gate = 1 - gate
+            # Backward runs through the gates slot by slot, whatever the vectors' width.
+            n = (slot * panels.vectors + v if back else v * count + slot) * panels.lanes
             for lane in range(panels.lanes):
                 unit = v * panels.lanes + lane
                 offsets[n] = (gate * panels.hidden_size + unit) * size if unit < panels.hidden_size else -1

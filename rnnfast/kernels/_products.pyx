@@ -27,7 +27,7 @@ cdef void outer_block(const Outer *outer, const rows *x, ptrdiff_t depth, char *
     p.a.each, p.c.each = a_rows, c_rows
     p.init.base = zeros
     p.count = count
-    p.depth, p.segments = depth, 1
+    p.depth, p.segments, p.repeats = depth, 1, 1
     p.b = outer.panels
     p.vectors, p.width = outer.vectors, PLAIN_WIDTH
     p.c_panel = PLAIN_WIDTH * table.lanes * table.itemsize

@@ -245,7 +245,7 @@ cdef void input_product(const Panels *panels, int j, char **x_rows, char **gate_
     p.c = pointed(gate_rows)
     p.init = evenly(panels.bias[j] + cell.x_first * vector, 0)
     p.count = count
-    p.depth, p.segments = panels.input_size, 1
+    p.depth, p.segments, p.repeats = panels.input_size, 1, 1
     p.b = panels.x[j]
     if cell.slots == 1:
         p.width, p.vectors = PLAIN_WIDTH, panels.vectors
@@ -276,7 +276,7 @@ cdef void recurrent_product(const Panels *panels, int j, step *now, ptrdiff_t co
     p.c = evenly(now.gates[j].base + cell.h_first * vector, now.gates[j].stride)
     p.init = p.c
     p.count = count
-    p.depth, p.segments = panels.hidden_size, 1
+    p.depth, p.segments, p.repeats = panels.hidden_size, 1, 1
     p.b = panels.h[j]
     if cell.slots == 1:
         p.width, p.vectors = PLAIN_WIDTH, panels.vectors

@@ -43,6 +43,8 @@ cdef extern from "kernels.h":
         ptrdiff_t depth
         ptrdiff_t segments
         ptrdiff_t segment_step
+        ptrdiff_t repeats
+        ptrdiff_t repeat_step
         const char *b
         ptrdiff_t vectors
         ptrdiff_t init_panel

@@ -28,7 +28,7 @@ INLINE char *row_at(const struct rows *m, ptrdiff_t r) { return m->each ? m->eac
 INLINE void tile(const struct product *p, ptrdiff_t row, ptrdiff_t panel, const int M, const int W, const int P) {
     const real *a[MAX_ROWS];
     vec sum[MAX_ROWS][9];
-    const ptrdiff_t panel_bytes = p->depth * p->segments * p->width * LANE_BYTES;
+    const ptrdiff_t panel_bytes = p->depth * p->segments * p->repeats * p->width * LANE_BYTES;
     const char *b = p->b + panel * panel_bytes;
 
 #pragma GCC unroll 9
@@ -40,8 +40,8 @@ INLINE void tile(const struct product *p, ptrdiff_t row, ptrdiff_t panel, const 
 #pragma GCC unroll 4
             for (int w = 0; w < W; w++) sum[m][q * W + w] = vload((const real *)(from + q * p->init_panel) + w * LANES);
     }
-    for (ptrdiff_t segment = 0; segment < p->segments; segment++) {
-        const ptrdiff_t depth = p->depth;
+    const ptrdiff_t depth = p->depth, runs = p->segments * p->repeats, back = p->repeat_step - p->segments * p->segment_step;
+    for (ptrdiff_t run = runs, left = p->segments; run > 0; run--) {
         for (ptrdiff_t k = 0; k < depth; k++) {
             if (M <= W && P == 1) {
                 vec s[MAX_ROWS];
@@ -71,6 +71,11 @@ INLINE void tile(const struct product *p, ptrdiff_t row, ptrdiff_t panel, const 
         }
 #pragma GCC unroll 9
         for (int m = 0; m < M; m++) a[m] = (const real *)((const char *)a[m] + p->segment_step);
+        if (--left == 0) {
+            left = p->segments;
+#pragma GCC unroll 9
+            for (int m = 0; m < M; m++) a[m] = (const real *)((const char *)a[m] + back);
+        }
     }
 #pragma GCC unroll 9
     for (int m = 0; m < M; m++) {

@@ -41,7 +41,9 @@ typedef void (*gate_function)(const struct step *step, ptrdiff_t row, ptrdiff_t 
 struct product {
     struct rows a, init, c;
     ptrdiff_t count;                       /* rows */
-    ptrdiff_t depth, segments, segment_step; /* k runs over `segments` runs of `depth` elements, segment_step bytes apart */
+    /* k runs over `segments` runs of `depth` elements, segment_step bytes apart, and that `repeats` times, repeat_step
+     * bytes apart: through gates slot by slot, an order that does not depend on the vectors' width. */
+    ptrdiff_t depth, segments, segment_step, repeats, repeat_step;
     const char *b;
     ptrdiff_t vectors;                     /* vectors in a row of B */
     ptrdiff_t init_panel, c_panel;         /* bytes from one panel's columns to the next one's */
