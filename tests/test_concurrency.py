@@ -66,6 +66,57 @@ def test_training_adds_every_gradient(cls):
         np.testing.assert_allclose(layer.grads[name], 10 * total, rtol=1e-10, atol=1e-12)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("cls", [rf.RNN, rf.LSTM, rf.GRU])
+def test_data_parallel_training(cls, dtype):
+    """All threads compute gradients of one version of the parameters, into mappings of their own; then one thread adds
+    these up in order and lets the optimizer change the parameters, while the others wait. That is the protocol, and it
+    gives the bits of one thread that does it all; inference goes on meanwhile."""
+    rng = np.random.default_rng(0)
+    x, dy = (rng.normal(size=(THREADS, 3, 10, width)).astype(dtype) for width in (5, 34))
+
+    def gradients(layer, index):
+        found: dict = {}
+        (_, _), backward = layer.forward(x[index], lengths=[10, 0, 7], rng=index)
+        backward(dy[index], grads=found)
+        return found
+
+    def update(layer, optimizer, found):
+        layer.zero_grad()
+        for one in found:
+            for name, value in one.items():
+                layer.grads[name] += value
+        optimizer.step(layer)
+
+    def new():
+        return cls(5, 17, 2, bidirectional=True, dropout=0.2, dtype=dtype, seed=0), rf.Adam(0.01, clip_norm=1.0)
+
+    alone, optimizer = new()
+    outputs = [alone(x[0])[0]]
+    for _ in range(5):
+        update(alone, optimizer, [gradients(alone, index) for index in range(THREADS)])
+        outputs.append(alone(x[0])[0])
+    assert len({y.tobytes() for y in outputs}) == 6
+
+    shared, optimizer = new()
+    found: list = [None] * THREADS
+    barrier = threading.Barrier(THREADS, action=lambda: update(shared, optimizer, found))
+
+    def work(index):
+        try:
+            for _ in range(5):
+                found[index] = gradients(shared, index)
+                barrier.wait()
+                shared(x[index])
+        except BaseException:
+            barrier.abort()
+            raise
+
+    together(work)
+    assert same_bits(shared.block.data, alone.block.data)
+    assert same_bits(shared(x[0])[0], outputs[-1])
+
+
 def test_parameters_that_change_meanwhile():
     layer = rf.LSTM(5, 17, seed=0)
     values = [np.full((68, 17), value, "f") for value in (-0.1, 0.1)]
