@@ -25,7 +25,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> argparse.ArgumentParse
     parser.add_argument(
         "--time-limit",
         type=number(1.0),
-        default=90.0,
+        default=75.0,
         metavar="SECONDS",
         help="of training; on a slow machine it ends earlier, and well (default: %(default)g)",
     )
