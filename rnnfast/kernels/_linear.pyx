@@ -2,7 +2,6 @@
 however the rows are cut into calls."""
 
 cimport numpy as cnp
-from libc.stdint cimport int8_t, int64_t
 from libc.string cimport memset
 
 import numpy as np
@@ -23,7 +22,7 @@ cdef class PackedMatrix:
     Parameters
     ----------
     matrix : ndarray of shape (K, N)
-        Float32 or float64, aligned; any strides that are whole elements (a transposed view will do).
+        Float32 or float64, aligned; any strides (a transposed view will do).
     bias : ndarray of shape (N,), contiguous, or None
     """
     cdef const kernel_table *table
@@ -32,8 +31,7 @@ cdef class PackedMatrix:
     cdef Buffer panels, bias
 
     def __cinit__(self, cnp.ndarray matrix not None, bias=None):
-        cdef ptrdiff_t size = matrix.itemsize, k, total
-        cdef Buffer scratch
+        cdef ptrdiff_t size = matrix.itemsize
         self.table = kernels_of(<int>size)
         self.depth, self.columns = cnp.PyArray_DIM(matrix, 0), cnp.PyArray_DIM(matrix, 1)
         self.vectors = (self.columns + self.table.lanes - 1) // self.table.lanes
@@ -45,28 +43,15 @@ cdef class PackedMatrix:
         if bias is not None:
             source = evenly(cnp.PyArray_BYTES(<cnp.ndarray>bias), 0)
             self.table.load_rows(&to, &source, size, 1, self.columns)
-        total = self.depth + self.vectors * self.table.lanes
-        scratch = Buffer.of(times(total, sizeof(int64_t) + 1))
-        cdef int64_t *offsets = <int64_t *>scratch.start
-        cdef int8_t *signs = <int8_t *>(offsets + total)
-        cdef const char *data = cnp.PyArray_BYTES(matrix)
-        cdef ptrdiff_t down = cnp.PyArray_STRIDE(matrix, 0) // size, across = cnp.PyArray_STRIDE(matrix, 1) // size
-        # Negative offsets mean zero to `pack`: start from the lowest address instead.
-        if down < 0:
-            data += (self.depth - 1) * down * size
-        if across < 0:
-            data += (self.columns - 1) * across * size
-        memset(signs, 1, total)
-        for k in range(self.depth):
-            offsets[k] = k * down if down >= 0 else (k - self.depth + 1) * down
-        for k in range(self.vectors * self.table.lanes):
-            if k >= self.columns:
-                offsets[self.depth + k] = -1
-            else:
-                offsets[self.depth + k] = k * across if across >= 0 else (k - self.columns + 1) * across
-        with nogil:
-            self.table.pack(self.panels.start, data, self.depth, offsets, signs, self.vectors, offsets + self.depth,
-                            signs + self.depth, PLAIN_WIDTH)
+        cdef ptrdiff_t down = cnp.PyArray_STRIDE(matrix, 0), across = cnp.PyArray_STRIDE(matrix, 1)
+        if down == size:
+            source = evenly(cnp.PyArray_BYTES(matrix), across)
+            with nogil:
+                self.table.pack_columns(self.panels.start, &source, self.columns, self.depth, self.vectors, PLAIN_WIDTH)
+        else:
+            source = evenly(cnp.PyArray_BYTES(matrix), down)
+            with nogil:
+                self.table.pack_rows(self.panels.start, &source, across, self.depth, self.columns)
 
     @property
     def dtype(self):

@@ -1,8 +1,7 @@
 """Weights of one direction, packed into the panels that the products read."""
 
 cimport numpy as cnp
-from libc.stdint cimport int8_t, int64_t
-from libc.stdlib cimport free, malloc
+from libc.stdlib cimport free
 from libc.string cimport memcpy, memset
 
 import numpy as np
@@ -10,13 +9,17 @@ import numpy as np
 from rnnfast.kernels._runtime cimport kernels_of
 from rnnfast.kernels._tables cimport (
     CELL_GRU_AFTER, CELL_GRU_BEFORE, CELL_LSTM, CELL_RNN_IDENTITY, CELL_RNN_RELU, CELL_RNN_TANH, FAULT_BIAS, FAULT_GATES,
-    FAULT_TAIL, MAX_SLOTS, PLAIN_WIDTH, built_fault, phase,
+    FAULT_TAIL, MAX_SLOTS, PLAIN_WIDTH, built_fault, phase, rows,
 )
 
 cnp.import_array()
 
 cdef extern from *:
     ptrdiff_t PY_SSIZE_T_MAX
+
+
+cdef extern from "memory.h":
+    void *allocate(size_t size, char **start)
 
 _CELLS = {
     ("rnn", "tanh"): CELL_RNN_TANH, ("rnn", "relu"): CELL_RNN_RELU, ("rnn", "identity"): CELL_RNN_IDENTITY,
@@ -28,10 +31,9 @@ cdef class Buffer:
     @staticmethod
     cdef Buffer of(ptrdiff_t size):
         cdef Buffer made = Buffer.__new__(Buffer)
-        made.block = malloc(size + 64)
+        made.block = allocate(size, &made.start)
         if made.block is NULL:
             raise MemoryError(f"cannot allocate {size} bytes")
-        made.start = <char *>((<size_t>made.block + 63) & ~<size_t>63)
         return made
 
     def __dealloc__(self):
@@ -67,10 +69,7 @@ cdef class Packed:
 
     def __cinit__(self, cell, variant, cnp.ndarray weight_ih, cnp.ndarray weight_hh, bias, bias_hn, bint new_update,
                  bint training):
-        cdef const char *bias_data = cnp.PyArray_BYTES(bias) if bias is not None else NULL
-        cdef const char *bias_hn_data = cnp.PyArray_BYTES(bias_hn) if bias_hn is not None else NULL
         cdef int kind = _CELLS[cell, variant]
-        cdef ptrdiff_t most, total
         cdef Buffer scratch
         cdef Panels *made = &self.panels
         self.kind = str(cell), str(variant), bool(new_update)
@@ -82,17 +81,18 @@ cdef class Packed:
         made.vectors = (made.hidden_size + made.lanes - 1) // made.lanes
         made.input_vectors = (made.input_size + made.lanes - 1) // made.lanes
         made.new_update, made.training = new_update, training
-        # Offsets and signs of the rows and of the columns of the largest matrix.
-        most = (MAX_SLOTS * made.vectors + max(made.vectors, made.input_vectors)) * made.lanes
-        scratch = Buffer.of(most * (sizeof(int64_t) + 1))
-        total = pack_all(made, NULL, NULL, NULL, NULL, NULL, NULL, NULL)
-        self.memory = Buffer.of(total)
+        if new_update:
+            first = made.cell.negated_gate * made.hidden_size
+            weight_ih, weight_hh, bias = (_negated(array, first, first + made.hidden_size) for array in (weight_ih, weight_hh, bias))
+        scratch = Buffer.of(MAX_SLOTS * made.vectors * made.lanes * sizeof(char *))
+        self.memory = Buffer.of(pack_all(made, NULL, NULL, NULL, NULL, NULL, NULL))
         cdef char *to = self.memory.start
-        cdef int64_t *offsets = <int64_t *>scratch.start
-        cdef const char *w = cnp.PyArray_BYTES(weight_ih)
-        cdef const char *r = cnp.PyArray_BYTES(weight_hh)
+        cdef char *w = cnp.PyArray_BYTES(weight_ih)
+        cdef char *r = cnp.PyArray_BYTES(weight_hh)
+        cdef const char *bias_data = cnp.PyArray_BYTES(<cnp.ndarray>bias) if bias is not None else NULL
+        cdef const char *bias_hn_data = cnp.PyArray_BYTES(<cnp.ndarray>bias_hn) if bias_hn is not None else NULL
         with nogil:
-            pack_all(made, to, w, r, bias_data, bias_hn_data, offsets, <int8_t *>(offsets + most))
+            pack_all(made, to, w, r, bias_data, bias_hn_data, <char **>scratch.start)
 
     @property
     def input_size(self):
@@ -116,9 +116,17 @@ cdef ptrdiff_t row_bytes(const Panels *panels, int j) noexcept nogil:
     return panels.vectors * panels.cell.phase[j].slots * panels.lanes * panels.itemsize
 
 
-cdef ptrdiff_t pack_all(Panels *panels, char *to, const char *weight_ih, const char *weight_hh, const char *bias,
-                        const char *bias_hn, int64_t *offsets, int8_t *signs) noexcept nogil:
-    """Pack everything from `to` on, or only count the bytes where `to` is NULL."""
+def _negated(array, first, last):
+    if array is None:
+        return None
+    array = array.copy()
+    array[first:last] *= -1
+    return array
+
+
+cdef ptrdiff_t pack_all(Panels *panels, char *to, char *weight_ih, char *weight_hh, const char *bias, const char *bias_hn,
+                        char **each) noexcept nogil:
+    """Pack everything from `to` on, or only count the bytes where `to` is NULL. `each` has room for a row of gates."""
     cdef ptrdiff_t used = 0
     cdef const phase *p
     cdef int j
@@ -129,54 +137,47 @@ cdef ptrdiff_t pack_all(Panels *panels, char *to, const char *weight_ih, const c
             write_bias(panels, to + used, p, bias, bias_hn)
         used += row_bytes(panels, j)
         panels.x[j] = to + used
-        used += pack_one(panels, to + used if to is not NULL else NULL, weight_ih, panels.input_size, p, True, False, offsets, signs)
+        used += pack_one(panels, to + used if to is not NULL else NULL, weight_ih, panels.input_size, p, True, False, each)
         panels.h[j] = to + used
-        used += pack_one(panels, to + used if to is not NULL else NULL, weight_hh, panels.hidden_size, p, False, False, offsets, signs)
+        used += pack_one(panels, to + used if to is not NULL else NULL, weight_hh, panels.hidden_size, p, False, False, each)
         if panels.training:
             panels.x_back[j] = to + used
-            used += pack_one(panels, to + used if to is not NULL else NULL, weight_ih, panels.input_size, p, True, True, offsets, signs)
+            used += pack_one(panels, to + used if to is not NULL else NULL, weight_ih, panels.input_size, p, True, True, each)
             panels.h_back[j] = to + used
-            used += pack_one(panels, to + used if to is not NULL else NULL, weight_hh, panels.hidden_size, p, False, True, offsets, signs)
+            used += pack_one(panels, to + used if to is not NULL else NULL, weight_hh, panels.hidden_size, p, False, True, each)
     return used
 
 
-cdef ptrdiff_t pack_one(const Panels *panels, char *to, const char *weight, ptrdiff_t size, const phase *p, bint x, bint back,
-                        int64_t *offsets, int8_t *signs) noexcept nogil:
+cdef ptrdiff_t pack_one(const Panels *panels, char *to, char *weight, ptrdiff_t size, const phase *p, bint x, bint back,
+                        char **each) noexcept nogil:
     """One phase's part of a weight matrix with rows of `size` elements: forward as (size, gates), back as (gates, size).
 
     Returns the bytes it takes; `to` NULL: only that.
     """
     cdef int count = p.x_count if x else p.h_count, width = count if p.slots > 1 else PLAIN_WIDTH, slot, gate
-    cdef ptrdiff_t plain = (size + panels.lanes - 1) // panels.lanes, gate_columns = panels.vectors * count * panels.lanes
-    cdef ptrdiff_t v, lane, unit, n = 0
-    cdef int64_t *plain_offsets
-    cdef int8_t *plain_signs
-    cdef ptrdiff_t bytes = (gate_columns * plain * panels.lanes if back else size * gate_columns) * panels.itemsize
-    if to is NULL:
-        return bytes
-    plain_offsets, plain_signs = offsets + gate_columns, signs + gate_columns
-    for v in range(panels.vectors):
-        for slot in range(count):
-            gate = p.x_gate[slot] if x else p.h_gate[slot]
-            if built_fault == FAULT_GATES and panels.cell.gates > 1 and x and gate < 2:
-                gate = 1 - gate
-            # Backward runs through the gates slot by slot, whatever the vectors' width.
-            n = (slot * panels.vectors + v if back else v * count + slot) * panels.lanes
-            for lane in range(panels.lanes):
-                unit = v * panels.lanes + lane
-                offsets[n] = (gate * panels.hidden_size + unit) * size if unit < panels.hidden_size else -1
-                if built_fault == FAULT_TAIL and unit == panels.hidden_size - 1:
-                    offsets[n] = -1
-                signs[n] = -1 if panels.new_update and gate == panels.cell.negated_gate else 1
-                n += 1
-    for n in range(plain * panels.lanes):
-        plain_offsets[n] = n if n < size else -1
-        plain_signs[n] = 1
-    if back:
-        panels.table.pack(to, weight, gate_columns, offsets, signs, plain, plain_offsets, plain_signs, PLAIN_WIDTH)
-    else:
-        panels.table.pack(to, weight, size, plain_offsets, plain_signs, panels.vectors * count, offsets, signs, width)
-    return bytes
+    cdef ptrdiff_t plain = (size + panels.lanes - 1) // panels.lanes, columns = panels.vectors * count * panels.lanes
+    cdef ptrdiff_t v, lane, unit, n
+    cdef rows gate_rows
+    if to is not NULL:
+        for v in range(panels.vectors):
+            for slot in range(count):
+                gate = p.x_gate[slot] if x else p.h_gate[slot]
+                if built_fault == FAULT_GATES and panels.cell.gates > 1 and x and gate < 2:
+                    gate = 1 - gate
+                # Backward runs through the gates slot by slot, whatever the vectors' width.
+                n = (slot * panels.vectors + v if back else v * count + slot) * panels.lanes
+                for lane in range(panels.lanes):
+                    unit = v * panels.lanes + lane
+                    if unit >= panels.hidden_size or built_fault == FAULT_TAIL and unit == panels.hidden_size - 1:
+                        each[n + lane] = NULL
+                    else:
+                        each[n + lane] = weight + (gate * panels.hidden_size + unit) * size * panels.itemsize
+        gate_rows.base, gate_rows.stride, gate_rows.each = NULL, 0, each
+        if back:
+            panels.table.pack_rows(to, &gate_rows, panels.itemsize, columns, size)
+        else:
+            panels.table.pack_columns(to, &gate_rows, columns, size, panels.vectors * count, width)
+    return (columns * plain * panels.lanes if back else size * columns) * panels.itemsize
 
 
 cdef void write_bias(const Panels *panels, char *to, const phase *p, const char *bias, const char *bias_hn) noexcept nogil:
@@ -198,8 +199,3 @@ cdef void write_bias(const Panels *panels, char *to, const phase *p, const char 
                 if unit < panels.hidden_size:
                     memcpy(to + ((v * p.slots + slot) * panels.lanes + lane) * size,
                            source + (gate * panels.hidden_size + unit) * size, size)
-                    if panels.new_update and source is bias and gate == panels.cell.negated_gate:
-                        if size == 4:
-                            (<float *>to)[(v * p.slots + slot) * panels.lanes + lane] *= -1
-                        else:
-                            (<double *>to)[(v * p.slots + slot) * panels.lanes + lane] *= -1

@@ -83,8 +83,8 @@ cdef extern from "kernels.h":
         int lanes
         const cell *cells[CELL_COUNT]
         void multiply(const product *p) noexcept nogil
-        void pack(char *panels, const char *source, ptrdiff_t depth, const int64_t *offset_k, const int8_t *sign_k,
-                  ptrdiff_t vectors, const int64_t *offset_n, const int8_t *sign_n, int width) noexcept nogil
+        void pack_columns(char *panels, const rows *source, ptrdiff_t count, ptrdiff_t depth, ptrdiff_t vectors,
+                          int width) noexcept nogil
         void pack_rows(char *panels, const rows *source, ptrdiff_t element_stride, ptrdiff_t depth,
                        ptrdiff_t columns) noexcept nogil
         void transpose(char *target, ptrdiff_t target_stride, const rows *source, ptrdiff_t depth, ptrdiff_t columns,

@@ -83,11 +83,9 @@ typedef struct kernel_table {
     int itemsize, lanes;
     const struct cell *cells[CELL_COUNT];
     void (*multiply)(const struct product *product);
-    /* Packed panels of a matrix whose element (k, n) is sign * source[row_of_k[k] + column_of_n[n]] (offsets in elements,
-     * negative: zero). */
-    void (*pack)(char *panels, const char *source, ptrdiff_t depth, const int64_t *offset_k, const int8_t *sign_k,
-                 ptrdiff_t vectors, const int64_t *offset_n, const int8_t *sign_n, int width);
-    /* The same for `depth` rows of `columns` elements, element_stride bytes apart, as plain panels. */
+    /* Panels of the matrix whose column n is rows[n], `depth` elements; zero from column `count` on. NULL rows are zero. */
+    void (*pack_columns)(char *panels, const struct rows *rows, ptrdiff_t count, ptrdiff_t depth, ptrdiff_t vectors, int width);
+    /* Plain panels of the matrix whose row k is rows[k], `columns` elements that lie element_stride bytes apart. */
     void (*pack_rows)(char *panels, const struct rows *rows, ptrdiff_t element_stride, ptrdiff_t depth, ptrdiff_t columns);
     /* target[j][k] = rows[k][j] for j < columns (k contiguous, target rows target_stride bytes apart);
      * sums[j] += the sum over k, where sums is given. columns is a whole number of vectors. */

@@ -1,5 +1,7 @@
 /* Packing, transposing, and copying between a user's rows and the core's rows of whole vectors. */
-#define pack NAME(pack)
+#define load_some NAME(load_some)
+#define store_some NAME(store_some)
+#define pack_columns NAME(pack_columns)
 #define pack_rows NAME(pack_rows)
 #define transpose NAME(transpose)
 #define store_rows NAME(store_rows)
@@ -7,17 +9,42 @@
 #define add_rows NAME(add_rows)
 #define fill_slot NAME(fill_slot)
 
-static void pack(char *panels, const char *source, ptrdiff_t depth, const int64_t *offset_k, const int8_t *sign_k,
-                 ptrdiff_t vectors, const int64_t *offset_n, const int8_t *sign_n, int width) {
+/* The first `count` elements of a vector, the others `rest`. */
+INLINE vec load_some(const real *p, ptrdiff_t count, real rest) {
+    vec v = vset(rest);
+    memcpy(&v, p, (size_t)count * sizeof(real));
+    return v;
+}
+INLINE void store_some(real *p, vec v, ptrdiff_t count) { memcpy(p, &v, (size_t)(count < LANES ? count : LANES) * sizeof(real)); }
+
+static void pack_columns(char *panels, const struct rows *rows, ptrdiff_t count, ptrdiff_t depth, ptrdiff_t vectors, int width) {
+    static const real zeros[LANES];
     real *to = (real *)panels;
-    const real *from = (const real *)source;
     for (ptrdiff_t first = 0; first < vectors; first += width) {
-        ptrdiff_t columns = (vectors - first < width ? vectors - first : width) * LANES;
-        const int64_t *offset = offset_n + first * LANES;
-        const int8_t *sign = sign_n + first * LANES;
-        for (ptrdiff_t k = 0; k < depth; k++, to += columns)
-            for (ptrdiff_t n = 0; n < columns; n++)
-                to[n] = offset_k[k] < 0 || offset[n] < 0 ? 0 : from[offset_k[k] + offset[n]] * (sign_k[k] * sign[n]);
+        const ptrdiff_t wide = vectors - first < width ? vectors - first : width;
+        for (ptrdiff_t w = 0; w < wide; w++) {
+            const real *from[LANES];
+            ptrdiff_t advance[LANES];
+            for (int lane = 0; lane < LANES; lane++) {
+                const ptrdiff_t n = (first + w) * LANES + lane;
+                const char *row = n < count ? row_at(rows, n) : 0;
+                from[lane] = row ? (const real *)row : zeros;
+                advance[lane] = row ? LANES : 0;
+            }
+            for (ptrdiff_t k = 0; k < depth; k += LANES) {
+                vec block[LANES];
+#pragma GCC unroll 16
+                for (int lane = 0; lane < LANES; lane++) {
+                    block[lane] = k + LANES <= depth ? vload(from[lane]) : load_some(from[lane], depth - k, 0);
+                    from[lane] += advance[lane];
+                }
+                vtranspose(block);
+#pragma GCC unroll 16
+                for (int j = 0; j < LANES; j++)
+                    if (k + j < depth) vstore(to + ((k + j) * wide + w) * LANES, block[j]);
+            }
+        }
+        to += depth * wide * LANES;
     }
 }
 
@@ -27,31 +54,41 @@ static void pack_rows(char *panels, const struct rows *rows, ptrdiff_t element_s
         ptrdiff_t here = columns - first < PLAIN_WIDTH * LANES ? columns - first : PLAIN_WIDTH * LANES;
         ptrdiff_t padded = (here + LANES - 1) / LANES * LANES;
         for (ptrdiff_t k = 0; k < depth; k++, to += padded) {
-            const char *from = row_at(rows, k) + first * element_stride;
-            if (element_stride == sizeof(real))
-                memcpy(to, from, here * sizeof(real));
-            else
+            const char *row = row_at(rows, k), *from = row + first * element_stride;
+            if (!row || here < padded) memset(to, 0, padded * sizeof(real));
+            if (!row) continue;
+            if (element_stride != sizeof(real))
                 for (ptrdiff_t n = 0; n < here; n++) memcpy(to + n, from + n * element_stride, sizeof(real));
-            for (ptrdiff_t n = here; n < padded; n++) to[n] = 0;
+            else if (here == PLAIN_WIDTH * LANES)
+#pragma GCC unroll 4
+                for (int w = 0; w < PLAIN_WIDTH; w++) vstore(to + w * LANES, vload((const real *)from + w * LANES));
+            else
+                memcpy(to, from, here * sizeof(real));
         }
     }
 }
 
 static void transpose(char *target, ptrdiff_t target_stride, const struct rows *rows, ptrdiff_t depth, ptrdiff_t columns,
                       char *sums) {
-    /* Blocks of 8 by one vector: reads and writes both stay within a few lines. */
     for (ptrdiff_t n = 0; n < columns; n += LANES) {
         vec sum = {};
-        for (ptrdiff_t k = 0; k < depth; k += 8) {
-            ptrdiff_t here = depth - k < 8 ? depth - k : 8;
-            const real *from[8];
-            for (ptrdiff_t j = 0; j < here; j++) {
-                from[j] = (const real *)row_at(rows, k + j) + n;
-                sum += vload(from[j]);
+        for (ptrdiff_t k = 0; k < depth; k += LANES) {
+            const int here = depth - k < LANES ? (int)(depth - k) : LANES;
+            vec block[LANES];
+#pragma GCC unroll 16
+            for (int j = 0; j < LANES; j++) {
+                block[j] = j < here ? vload((const real *)row_at(rows, k + j) + n) : (vec){};
+                sum += block[j];
             }
+            vtranspose(block);
+            real *to = (real *)(target + n * target_stride) + k;
+#pragma GCC unroll 16
             for (int lane = 0; lane < LANES; lane++) {
-                real *to = (real *)(target + (n + lane) * target_stride) + k;
-                for (ptrdiff_t j = 0; j < here; j++) to[j] = from[j][lane];
+                if (here == LANES)
+                    vstore(to, block[lane]);
+                else
+                    store_some(to, block[lane], here);
+                to = (real *)((char *)to + target_stride);
             }
         }
         if (sums) vstore((real *)sums + n, vload((real *)sums + n) + sum);

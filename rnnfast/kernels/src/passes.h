@@ -31,17 +31,6 @@ static inline double add_lines(const double *lines) {
     }
 #endif
 
-#define load_some NAME(load_some)
-#define store_some NAME(store_some)
-
-/* The first `count` elements of a vector, the others `rest`. */
-INLINE vec load_some(const real *p, ptrdiff_t count, real rest) {
-    vec v = vset(rest);
-    memcpy(&v, p, (size_t)count * sizeof(real));
-    return v;
-}
-INLINE void store_some(real *p, vec v, ptrdiff_t count) { memcpy(p, &v, (size_t)count * sizeof(real)); }
-
 #define MAP(name, function)                                                                                             \
     static void NAME(name)(void *to_, const void *from_, ptrdiff_t count) {                                             \
         real *to = to_;                                                                                                 \

@@ -31,6 +31,7 @@
 #define vselect NAME(vselect)
 #define vabs NAME(vabs)
 #define vsqrt NAME(vsqrt)
+#define vtranspose NAME(vtranspose)
 
 #if VECTOR_BYTES
 #define LANE_BYTES VECTOR_BYTES
@@ -114,3 +115,40 @@ INLINE vec vsqrt(vec a) {
 #undef X86_256
 #undef X86_128
 #undef ARM
+
+/* Exchange, in each pair of rows that lie S apart, the off-diagonal blocks of S by S. */
+#if defined(__clang__)
+#define SHUFFLE(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+#else
+#define SHUFFLE(a, b, ...) __builtin_shuffle(a, b, (ivec){__VA_ARGS__})
+#endif
+#define EXCHANGE(S, LOW, HIGH) \
+    _Pragma("GCC unroll 16") \
+    for (int j = 0; j < LANES; j++) \
+        if (!(j & S)) { \
+            vec above = rows[j], below = rows[j + S]; \
+            rows[j] = SHUFFLE(above, below, LOW); \
+            rows[j + S] = SHUFFLE(above, below, HIGH); \
+        }
+#define LIST(...) __VA_ARGS__
+/* rows[j][k] = rows[k][j], for LANES rows. */
+INLINE void vtranspose(vec *rows) {
+#if VECTOR_BYTES == 64 && REAL_IS_FLOAT
+    EXCHANGE(8, LIST(0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23), LIST(8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31))
+    EXCHANGE(4, LIST(0, 1, 2, 3, 16, 17, 18, 19, 8, 9, 10, 11, 24, 25, 26, 27), LIST(4, 5, 6, 7, 20, 21, 22, 23, 12, 13, 14, 15, 28, 29, 30, 31))
+    EXCHANGE(2, LIST(0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29), LIST(2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31))
+    EXCHANGE(1, LIST(0, 16, 2, 18, 4, 20, 6, 22, 8, 24, 10, 26, 12, 28, 14, 30), LIST(1, 17, 3, 19, 5, 21, 7, 23, 9, 25, 11, 27, 13, 29, 15, 31))
+#elif (VECTOR_BYTES == 32 && REAL_IS_FLOAT) || (VECTOR_BYTES == 64 && !REAL_IS_FLOAT)
+    EXCHANGE(4, LIST(0, 1, 2, 3, 8, 9, 10, 11), LIST(4, 5, 6, 7, 12, 13, 14, 15))
+    EXCHANGE(2, LIST(0, 1, 8, 9, 4, 5, 12, 13), LIST(2, 3, 10, 11, 6, 7, 14, 15))
+    EXCHANGE(1, LIST(0, 8, 2, 10, 4, 12, 6, 14), LIST(1, 9, 3, 11, 5, 13, 7, 15))
+#elif (VECTOR_BYTES == 16 && REAL_IS_FLOAT) || (VECTOR_BYTES == 32 && !REAL_IS_FLOAT)
+    EXCHANGE(2, LIST(0, 1, 4, 5), LIST(2, 3, 6, 7))
+    EXCHANGE(1, LIST(0, 4, 2, 6), LIST(1, 5, 3, 7))
+#elif VECTOR_BYTES == 16
+    EXCHANGE(1, LIST(0, 2), LIST(1, 3))
+#endif
+}
+#undef SHUFFLE
+#undef EXCHANGE
+#undef LIST
