@@ -55,6 +55,7 @@ cdef extern from "kernels.h":
         gate_function finish
         const step *step
         int gated
+        int only
 
     struct phase:
         int slots

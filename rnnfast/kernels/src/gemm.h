@@ -14,6 +14,8 @@
 #define ACCUMULATORS 8
 #endif
 #define MAX_ROWS 8
+/* Elements of a row of A that are multiplied at once. */
+#define MOST_K 512
 #define ROWS_OF_TILE(W) (ACCUMULATORS / (W) < MAX_ROWS ? ACCUMULATORS / (W) : MAX_ROWS)
 INLINE char *row_at(const struct rows *m, ptrdiff_t r) { return m->each ? m->each[r] : m->base + r * m->stride; }
 #endif
@@ -22,25 +24,27 @@ INLINE char *row_at(const struct rows *m, ptrdiff_t r) { return m->each ? m->eac
 #define tile_function NAME(tile_function)
 #define finish_tile NAME(finish_tile)
 #define multiply_panels NAME(multiply_panels)
+#define multiply_all NAME(multiply_all)
 #define multiply NAME(multiply)
 
 /* M rows by P neighbouring panels of W vectors. All three are constants where this is inlined. */
 INLINE void tile(const struct product *p, ptrdiff_t row, ptrdiff_t panel, const int M, const int W, const int P) {
     const real *a[MAX_ROWS];
     vec sum[MAX_ROWS][9];
-    const ptrdiff_t panel_bytes = p->depth * p->segments * p->repeats * p->width * LANE_BYTES;
-    const char *b = p->b + panel * panel_bytes;
+    const ptrdiff_t per_repeat = p->depth * p->segments, panel_bytes = per_repeat * p->repeats * p->width * LANE_BYTES;
+    const ptrdiff_t skipped = p->only ? p->only - 1 : 0;
+    const char *b = p->b + panel * panel_bytes + skipped * per_repeat * W * LANE_BYTES;
 
 #pragma GCC unroll 9
     for (int m = 0; m < M; m++) {
-        a[m] = (const real *)row_at(&p->a, row + m);
+        a[m] = (const real *)(row_at(&p->a, row + m) + skipped * p->repeat_step);
         const char *from = row_at(&p->init, row + m) + panel * p->init_panel;
 #pragma GCC unroll 9
         for (int q = 0; q < P; q++)
 #pragma GCC unroll 4
             for (int w = 0; w < W; w++) sum[m][q * W + w] = vload((const real *)(from + q * p->init_panel) + w * LANES);
     }
-    const ptrdiff_t depth = p->depth, runs = p->segments * p->repeats, back = p->repeat_step - p->segments * p->segment_step;
+    const ptrdiff_t depth = p->depth, runs = p->segments * (p->only ? 1 : p->repeats), back = p->repeat_step - p->segments * p->segment_step;
     for (ptrdiff_t run = runs, left = p->segments; run > 0; run--) {
         for (ptrdiff_t k = 0; k < depth; k++) {
             if (M <= W && P == 1) {
@@ -163,10 +167,25 @@ INLINE void multiply_panels(const struct product *p, ptrdiff_t first, ptrdiff_t 
     }
 }
 
-static void multiply(const struct product *p) {
-    if (p->count <= 0) return;
+INLINE void multiply_all(const struct product *p) {
     ptrdiff_t full = p->vectors / p->width;
     int rest = (int)(p->vectors % p->width);
     multiply_panels(p, 0, full, p->width);
     if (rest) multiply_panels(p, full, full + 1, rest);
+}
+
+static void multiply(const struct product *p) {
+    if (p->count <= 0) return;
+    if (p->repeats == 1 || p->add || p->depth * p->segments * p->repeats <= MOST_K) {
+        multiply_all(p);
+        return;
+    }
+    /* The rows of A would push each other out of the second cache: C waits in memory for the next repeat. */
+    struct product part = *p;
+    for (part.only = 1; part.only <= p->repeats; part.only++) {
+        part.finish = part.only == p->repeats ? p->finish : 0;
+        multiply_all(&part);
+        part.init = p->c;
+        part.init_panel = p->c_panel;
+    }
 }

@@ -53,6 +53,7 @@ struct product {
     gate_function finish;                  /* called for each finished tile; may be NULL */
     const struct step *step;
     int gated;                             /* a panel is the gates of one vector of units; else it is that many vectors of units */
+    int only;                              /* only this repeat, counted from 1; 0: all of them */
 };
 
 /* One matrix product of a cell's step, with its gate arithmetic. A stored row holds, for each vector of units, `slots`
