@@ -110,6 +110,7 @@ setup(
         [
             extension("_threads", "pool.c"),
             extension("_runtime", "dispatch.c"),
+            extension("_team"),
             extension("_packed"),
             extension("_products"),
             extension("_recurrent"),

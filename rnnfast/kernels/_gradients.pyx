@@ -8,20 +8,21 @@ import numpy as np
 from rnnfast.kernels._packed cimport Buffer, Panels, row_bytes
 from rnnfast.kernels._products cimport BLOCK, SCATTER, Outer, outer_block, outer_scratch, zero_row
 from rnnfast.kernels._recurrent cimport (
-    MAX_WORKERS, Array3, Call, Plan, array3, before, evenly, load_state, point, pointed, running, slice_rows, store_state,
+    Array3, Call, Plan, array3, before, evenly, load_state, move, operations, point, pointed, running, store_state, units_from,
     zero_beyond,
 )
 from rnnfast.kernels._tables cimport (
     FAULT_FIRST_STEP, FAULT_SHIFT, MAX_PHASES, PLAIN_WIDTH, built_fault, denormals_flush, denormals_restore, kernel_table, phase,
     product, rows, step,
 )
+from rnnfast.kernels._team cimport MAX_WORKERS, Team, gather, meet_team, run_team
 from rnnfast.kernels._threads cimport Interrupt, end_watch, interrupted, run, threads_for, watch
 
 cnp.import_array()
 
 cdef struct Backward:
     const Plan *plan
-    const ptrdiff_t *slices
+    Team team
     char **scratch
     int workers
     Array3 dy, dx
@@ -44,66 +45,85 @@ cdef struct Backward:
 cdef void loop_slice(void *context, int index) noexcept nogil:
     cdef Backward *b = <Backward *>context
     cdef unsigned mode = denormals_flush()
-    loop_rows(b, b.plan, b.slices[index], b.slices[index + 1], <char **>b.scratch[index])
+    cdef int r = index // b.team.units, u = index % b.team.units
+    loop_rows(b, b.plan, index, b.team.row[r], b.team.row[r + 1], b.team.vector[u], b.team.vector[u + 1])
     denormals_restore(mode)
 
 
-cdef void loop_rows(Backward *b, const Plan *plan, ptrdiff_t first, ptrdiff_t last, char **each) noexcept nogil:
-    """The time loop for the rows [first, last): the saved gates become their gradients."""
+cdef void loop_rows(Backward *b, const Plan *plan, int index, ptrdiff_t first, ptrdiff_t last, ptrdiff_t from_vector,
+                    ptrdiff_t to_vector) noexcept nogil:
+    """The time loop for the rows [first, last) and the units of the vectors [from_vector, to_vector): the saved gates
+    become their gradients."""
     cdef const Panels *panels = plan.panels
     cdef const kernel_table *table = panels.table
-    cdef ptrdiff_t unit = panels.vectors * panels.lanes * panels.itemsize, H = panels.hidden_size, size = panels.itemsize
+    cdef ptrdiff_t vector = panels.lanes * panels.itemsize, unit = panels.vectors * vector, skip = from_vector * vector
+    cdef ptrdiff_t H = panels.hidden_size, size = panels.itemsize, own = units_from(panels, from_vector, to_vector)
     cdef ptrdiff_t s, n, stride
     cdef int j
-    cdef bint has_c = panels.cell.has_c
+    cdef bint has_c = panels.cell.has_c, leads = from_vector == 0
+    cdef char **each = <char **>b.scratch[index]
     cdef step now
     cdef rows user
+    cdef rows gates[MAX_PHASES]
     memset(&now, 0, sizeof(step))
-    now.vectors = panels.vectors
-    now.dh, now.dc = evenly(b.dh + first * unit, unit), evenly(b.dc + first * unit if has_c else NULL, unit)
-    now.between = evenly(b.between + first * unit, unit)
-    for n in range(first, last):
-        load_state(table, b.dh + n * unit, b.dhn, plan.row[n], H, size)
-        if has_c:
-            load_state(table, b.dc + n * unit, b.dcn, plan.row[n], H, size)
+    now.vectors = to_vector - from_vector
+    now.dh = evenly(b.dh + first * unit + skip, unit)
+    now.dc = evenly(b.dc + first * unit + skip if has_c else NULL, unit)
+    now.between = evenly(b.between + first * unit + skip, unit)
+    if leads:
+        for n in range(first, last):
+            load_state(table, b.dh + n * unit, b.dhn, plan.row[n], H, size)
+            if has_c:
+                load_state(table, b.dc + n * unit, b.dcn, plan.row[n], H, size)
+    if not meet_team(&b.team, index, &b.interrupt):
+        return
     for s in range(plan.steps - 1, -1, -1):
         n = running(plan, s, last) - first
         if n <= 0:
             continue
         if s % 16 == 0 and interrupted(&b.interrupt):
-            break
-        now.h_before = evenly(plan.h + (before(plan, s) + first) * unit, unit)
-        now.h = evenly(plan.h + (plan.B + plan.offset[s] + first) * unit, unit)
+            return
+        now.h_before = evenly(plan.h + (before(plan, s) + first) * unit + skip, unit)
+        now.h = evenly(plan.h + (plan.B + plan.offset[s] + first) * unit + skip, unit)
         if has_c:
-            now.c_before = evenly(plan.c + (before(plan, s) + first) * unit, unit)
-            now.c = evenly(plan.c + (plan.B + plan.offset[s] + first) * unit, unit)
+            now.c_before = evenly(plan.c + (before(plan, s) + first) * unit + skip, unit)
+            now.c = evenly(plan.c + (plan.B + plan.offset[s] + first) * unit + skip, unit)
         for j in range(panels.cell.phases):
             stride = row_bytes(panels, j)
-            now.gates[j] = evenly(plan.gates[j] + (plan.offset[s] + first) * stride, stride)
+            gates[j] = evenly(plan.gates[j] + (plan.offset[s] + first) * stride, stride)
+            now.gates[j] = evenly(gates[j].base + skip * panels.cell.phase[j].slots, stride)
         now.count = n
         if b.dy.base is not NULL:
             point(plan, &b.dy, s, first, first + n, each)
+            move(each, n, from_vector * panels.lanes * b.dy.element)
             user = pointed(each)
-            table.add_rows(&now.dh, &user, b.dy.element, n, H)
+            table.add_rows(&now.dh, &user, b.dy.element, n, own)
         if built_fault == FAULT_FIRST_STEP and s == 0:
             for j in range(panels.cell.phases):
-                memset(now.gates[j].base, 0, n * now.gates[j].stride)
+                memset(gates[j].base, 0, n * gates[j].stride)
             continue
         for j in range(panels.cell.phases - 1, -1, -1):
-            panels.cell.phase[j].backward(&now, 0, n, 0, panels.vectors)
-            clean_lanes(panels, j, &now, n)
-            carry_back(panels, j, &now, n)
-    for n in range(first, last):
-        store_state(b.dh0, b.dh + n * unit, plan.row[n], H, size)
-        if has_c:
-            store_state(b.dc0, b.dc + n * unit, plan.row[n], H, size)
+            panels.cell.phase[j].backward(&now, 0, n, 0, now.vectors)
+            if to_vector == panels.vectors:
+                clean_lanes(panels, j, &now, n)
+            if not meet_team(&b.team, index, &b.interrupt):
+                return
+            carry_back(panels, j, &now, &gates[j], n, from_vector)
+    if not meet_team(&b.team, index, &b.interrupt):
+        return
+    if leads:
+        for n in range(first, last):
+            store_state(b.dh0, b.dh + n * unit, plan.row[n], H, size)
+            if has_c:
+                store_state(b.dc0, b.dc + n * unit, plan.row[n], H, size)
 
 
 cdef void clean_lanes(const Panels *panels, int j, const step *now, ptrdiff_t count) noexcept nogil:
-    """Zero the lanes beyond H in rows where an infinity has met the zero weights there: the NaN that it left would
+    """`now` ends with the last vector of units: zero its lanes beyond H in rows where an infinity has met the zero weights there: the NaN that it left would
     otherwise come back through the products, which run over whole vectors."""
-    cdef ptrdiff_t size = panels.itemsize, vector = panels.lanes * size, end = panels.hidden_size * size
-    cdef ptrdiff_t spare = panels.vectors * vector - end, r, slots = panels.cell.phase[j].slots, slot
+    cdef ptrdiff_t size = panels.itemsize, vector = panels.lanes * size
+    cdef ptrdiff_t spare = panels.vectors * vector - panels.hidden_size * size, end = now.vectors * vector - spare
+    cdef ptrdiff_t r, slots = panels.cell.phase[j].slots, slot
     cdef char *gates
     if spare == 0:
         return
@@ -113,7 +133,7 @@ cdef void clean_lanes(const Panels *panels, int j, const step *now, ptrdiff_t co
         memset(now.dh.base + r * now.dh.stride + end, 0, spare)
         if panels.cell.has_c:
             memset(now.dc.base + r * now.dc.stride + end, 0, spare)
-        gates = now.gates[j].base + r * now.gates[j].stride + (panels.vectors - 1) * slots * vector
+        gates = now.gates[j].base + r * now.gates[j].stride + (now.vectors - 1) * slots * vector
         for slot in range(slots):
             memset(gates + (slot + 1) * vector - spare, 0, spare)
 
@@ -130,13 +150,14 @@ cdef void through_gates(product *p, const Panels *panels, const phase *cell, int
         p.depth, p.segments = panels.vectors * panels.lanes, 1
 
 
-cdef void carry_back(const Panels *panels, int j, step *now, ptrdiff_t count) noexcept nogil:
-    """The gradient of the state before the step (of r * h in a second phase) from the gates' gradients: d R."""
+cdef void carry_back(const Panels *panels, int j, step *now, const rows *gates, ptrdiff_t count, ptrdiff_t first) noexcept nogil:
+    """The gradient of the state before the step (of r * h in a second phase) from whole rows of the gates' gradients: d R,
+    for the units that `now` names, which begin with the vector `first`."""
     cdef const phase *cell = &panels.cell.phase[j]
     cdef ptrdiff_t vector = panels.lanes * panels.itemsize
     cdef product p
     memset(&p, 0, sizeof(product))
-    p.a = evenly(now.gates[j].base + cell.h_first * vector, now.gates[j].stride)
+    p.a = evenly(gates.base + cell.h_first * vector, gates.stride)
     p.c = now.dh if j == 0 else now.between
     p.c_panel = PLAIN_WIDTH * vector
     if cell.backward_adds:
@@ -145,8 +166,8 @@ cdef void carry_back(const Panels *panels, int j, step *now, ptrdiff_t count) no
         p.init = evenly(zero_row(), 0)
     p.count = count
     through_gates(&p, panels, cell, cell.h_count)
-    p.b = panels.h_back[j]
-    p.width, p.vectors = PLAIN_WIDTH, panels.vectors
+    p.b = panels.h_back[j] + first * cell.h_count * panels.vectors * panels.lanes * vector
+    p.width, p.vectors = PLAIN_WIDTH, now.vectors
     panels.table.multiply(&p)
 
 
@@ -311,29 +332,28 @@ def backward(Call call not None, dy, dhn, dcn, dx, cnp.ndarray dh0, dc0):
     cdef const Plan *plan = &call.plan
     cdef const Panels *panels = plan.panels
     cdef ptrdiff_t unit = panels.vectors * panels.lanes * panels.itemsize, H = panels.hidden_size, total, i
-    cdef ptrdiff_t slices[MAX_WORKERS + 1]
     cdef char *scratches[MAX_WORKERS]
     cdef Backward b
     cdef Buffer carry, scratch
-    cdef int j, slot, loop_workers, weight_workers, input_workers, most
+    cdef int j, slot, weight_workers, input_workers, most
     cdef const phase *cell
     cdef cnp.ndarray d_weight_ih, d_weight_hh, sums
     cdef double work = 2.0 * panels.cell.gates * H * plan.total
     memset(&b, 0, sizeof(Backward))
     b.plan = plan
-    loop_workers = slice_rows(plan, slices)
+    gather(&b.team, plan.B, plan.length, plan.total, panels.vectors, operations(panels))
     weight_workers = max(1, min(<int>min(panels.vectors, <ptrdiff_t>MAX_WORKERS), threads_for(work * (H + panels.input_size))))
     input_workers = max(1, min(<int>MAX_WORKERS, threads_for(work * panels.input_size)))
     carry = Buffer.of(3 * plan.B * unit)
     b.dh, b.dc, b.between = carry.start, carry.start + plan.B * unit, carry.start + 2 * plan.B * unit
-    most = max(loop_workers, max(weight_workers, input_workers))
+    most = max(b.team.rows * b.team.units, max(weight_workers, input_workers))
     total = max(plan.B * <ptrdiff_t>sizeof(char *), SCATTER * (<ptrdiff_t>sizeof(char *) + panels.input_vectors * panels.lanes * panels.itemsize) + 64)
     total = max(total, weights_scratch(panels, (panels.vectors + weight_workers - 1) // weight_workers + 1))
     total = (total + 63) & ~<ptrdiff_t>63
     scratch = Buffer.of(total * most)
     for i in range(most):
         scratches[i] = scratch.start + i * total
-    b.scratch, b.slices = scratches, slices
+    b.scratch = scratches
     if dy is not None:
         b.dy = array3(dy)
     if dx is not None:
@@ -353,8 +373,7 @@ def backward(Call call not None, dy, dhn, dcn, dx, cnp.ndarray dh0, dc0):
         b.d_bias[j] = cnp.PyArray_BYTES(sums)
     with nogil:
         watch(&b.interrupt)
-        b.workers = loop_workers
-        run(loop_slice, &b, loop_workers)
+        run_team(loop_slice, &b, &b.team)
         b.workers = weight_workers
         run(weight_units, &b, weight_workers)
         if b.dx.base is not NULL:

@@ -8,9 +8,10 @@ import numpy as np
 
 from rnnfast.kernels._packed cimport Buffer, times
 from rnnfast.kernels._products cimport BLOCK, SCATTER, Outer, outer_block, outer_scratch, zero_row
-from rnnfast.kernels._recurrent cimport MAX_WORKERS, evenly, pointed
+from rnnfast.kernels._recurrent cimport evenly, pointed
 from rnnfast.kernels._runtime cimport kernels_of
 from rnnfast.kernels._tables cimport PLAIN_WIDTH, denormals_flush, denormals_restore, kernel_table, product, rows
+from rnnfast.kernels._team cimport MAX_WORKERS
 from rnnfast.kernels._threads cimport run, threads_for
 
 cnp.import_array()

@@ -5,10 +5,6 @@ cimport numpy as cnp
 from rnnfast.kernels._packed cimport Buffer, Packed, Panels
 from rnnfast.kernels._tables cimport MAX_PHASES, kernel_table, rows, step
 
-cdef enum:
-    MAX_WORKERS = 64
-
-
 cdef struct Array3:
     # An array (B, T, features) of the caller: any strides, in bytes.
     char *base
@@ -52,6 +48,10 @@ cdef ptrdiff_t running(const Plan *plan, ptrdiff_t s, ptrdiff_t last) noexcept n
 cdef void load_state(const kernel_table *table, char *to, char *state, ptrdiff_t row, ptrdiff_t H, ptrdiff_t size) noexcept nogil
 cdef void store_state(char *state, char *source, ptrdiff_t row, ptrdiff_t H, ptrdiff_t size) noexcept nogil
 cdef void zero_beyond(const Plan *plan, const Array3 *array, ptrdiff_t columns) noexcept nogil
-cdef int slice_rows(const Plan *plan, ptrdiff_t *slices) noexcept nogil
-cdef void input_product(const Panels *panels, int j, char **x_rows, char **gate_rows, ptrdiff_t count) noexcept nogil
-cdef void recurrent_product(const Panels *panels, int j, step *now, ptrdiff_t count, bint training, bint descending) noexcept nogil
+cdef double operations(const Panels *panels) noexcept nogil
+cdef ptrdiff_t units_from(const Panels *panels, ptrdiff_t first, ptrdiff_t last) noexcept nogil
+cdef void move(char **each, ptrdiff_t count, ptrdiff_t bytes) noexcept nogil
+cdef void input_product(const Panels *panels, int j, char **x_rows, char **gate_rows, ptrdiff_t count, ptrdiff_t first,
+                        ptrdiff_t last) noexcept nogil
+cdef void recurrent_product(const Panels *panels, int j, step *now, const rows *operand, ptrdiff_t count, ptrdiff_t first,
+                            ptrdiff_t last, bint training, bint descending) noexcept nogil

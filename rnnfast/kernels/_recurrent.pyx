@@ -11,7 +11,8 @@ from rnnfast.kernels._packed cimport Buffer, Packed, Panels, row_bytes, times
 from rnnfast.kernels._tables cimport (
     MAX_PHASES, PLAIN_WIDTH, denormals_flush, denormals_restore, kernel_table, phase, product, rows, step,
 )
-from rnnfast.kernels._threads cimport Interrupt, end_watch, interrupted, run, threads_for, watch
+from rnnfast.kernels._team cimport MAX_WORKERS, Team, gather, meet_team, run_team
+from rnnfast.kernels._threads cimport Interrupt, end_watch, interrupted, watch
 
 cnp.import_array()
 
@@ -91,8 +92,9 @@ cdef ptrdiff_t running(const Plan *plan, ptrdiff_t s, ptrdiff_t last) noexcept n
 
 cdef struct Forward:
     const Plan *plan
-    ptrdiff_t *slices  # rows [slices[i], slices[i + 1]) are worker i's
-    char **scratch  # one for each worker
+    Team team
+    char **scratch  # one for each row slice
+    char **each  # room for pointers: 2 * chunk for each task
     # Initial and final states, (B, H), contiguous.
     char *h0
     char *c0
@@ -103,35 +105,36 @@ cdef struct Forward:
 
 
 cdef ptrdiff_t scratch_bytes(const Plan *plan, ptrdiff_t count, ptrdiff_t chunk) noexcept nogil:
-    """What one worker with `count` rows needs beside what is saved."""
-    cdef ptrdiff_t unit = plan.panels.vectors * plan.panels.lanes * plan.panels.itemsize, total
+    """What a slice of `count` rows needs in inference: states, and a chunk of gates."""
+    cdef ptrdiff_t total = 4 * count * plan.panels.vectors * plan.panels.lanes * plan.panels.itemsize
     cdef int j
-    total = 2 * chunk * sizeof(char *) + 64
-    if not plan.training:
-        total += 4 * count * unit
-        for j in range(plan.panels.cell.phases):
-            total += chunk * row_bytes(plan.panels, j)
-    return total
+    for j in range(plan.panels.cell.phases):
+        total += chunk * row_bytes(plan.panels, j)
+    return 0 if plan.training else total
 
 
 cdef void forward_slice(void *context, int index) noexcept nogil:
     cdef Forward *f = <Forward *>context
     cdef unsigned mode = denormals_flush()
-    forward_rows(f, f.plan, f.slices[index], f.slices[index + 1], f.scratch[index])
+    cdef int r = index // f.team.units, u = index % f.team.units
+    forward_rows(f, f.plan, index, f.team.row[r], f.team.row[r + 1], f.team.vector[u], f.team.vector[u + 1])
     denormals_restore(mode)
 
 
-cdef void forward_rows(Forward *f, const Plan *plan, ptrdiff_t first, ptrdiff_t last, char *scratch) noexcept nogil:
-    """The whole time loop for the rows [first, last)."""
+cdef void forward_rows(Forward *f, const Plan *plan, int index, ptrdiff_t first, ptrdiff_t last, ptrdiff_t from_vector,
+                       ptrdiff_t to_vector) noexcept nogil:
+    """The whole time loop for the rows [first, last) and the units of the vectors [from_vector, to_vector)."""
     cdef const Panels *panels = plan.panels
     cdef const kernel_table *table = panels.table
-    cdef ptrdiff_t unit = panels.vectors * panels.lanes * panels.itemsize, H = panels.hidden_size, size = panels.itemsize
-    cdef ptrdiff_t s = 0, end, done, n, taken, at, r, width = last - first
+    cdef ptrdiff_t vector = panels.lanes * panels.itemsize, unit = panels.vectors * vector
+    cdef ptrdiff_t H = panels.hidden_size, size = panels.itemsize, skip = from_vector * vector
+    cdef ptrdiff_t own = units_from(panels, from_vector, to_vector)
+    cdef ptrdiff_t s = 0, end, done, n, taken, at, r, row, width = last - first
     cdef int j, phases = panels.cell.phases
-    cdef bint has_c = panels.cell.has_c
-    cdef char **x_rows = <char **>scratch
+    cdef bint has_c = panels.cell.has_c, leads = from_vector == 0
+    cdef char **x_rows = f.each + 2 * index * f.chunk
     cdef char **gate_rows = x_rows + f.chunk
-    cdef char *free_from = <char *>((<size_t>(gate_rows + f.chunk) + 63) & ~<size_t>63)
+    cdef char *free_from = f.scratch[index // f.team.units]
     cdef char *gates[MAX_PHASES]
     cdef char *h = NULL
     cdef char *h_next = NULL
@@ -139,10 +142,10 @@ cdef void forward_rows(Forward *f, const Plan *plan, ptrdiff_t first, ptrdiff_t 
     cdef char *between = NULL
     cdef char *swap
     cdef step now
-    cdef rows user
+    cdef rows user, operand, after, c_after
 
     memset(&now, 0, sizeof(step))
-    now.vectors = panels.vectors
+    now.vectors = to_vector - from_vector
     if plan.training:
         h = plan.h + first * unit
         c = plan.c + first * unit if has_c else NULL
@@ -152,14 +155,17 @@ cdef void forward_rows(Forward *f, const Plan *plan, ptrdiff_t first, ptrdiff_t 
         for j in range(phases):
             gates[j] = free_from
             free_from += f.chunk * row_bytes(panels, j)
-    for n in range(width):
-        load_state(table, h + n * unit, f.h0, plan.row[first + n], H, size)
-        if has_c:
-            load_state(table, c + n * unit, f.c0, plan.row[first + n], H, size)
-        if plan.length[first + n] == 0:
-            store_state(f.hn, h + n * unit, plan.row[first + n], H, size)
+    if leads:
+        for n in range(width):
+            load_state(table, h + n * unit, f.h0, plan.row[first + n], H, size)
             if has_c:
-                store_state(f.cn, c + n * unit, plan.row[first + n], H, size)
+                load_state(table, c + n * unit, f.c0, plan.row[first + n], H, size)
+            if plan.length[first + n] == 0:
+                store_state(f.hn, h + n * unit, plan.row[first + n], H, size)
+                if has_c:
+                    store_state(f.cn, c + n * unit, plan.row[first + n], H, size)
+    if not meet_team(&f.team, index, &f.interrupt):
+        return
 
     while s < plan.steps and plan.active[s] > first and not interrupted(&f.interrupt):
         # As many steps as fit the chunk, and at least one.
@@ -175,49 +181,65 @@ cdef void forward_rows(Forward *f, const Plan *plan, ptrdiff_t first, ptrdiff_t 
             at = 0
             for done in range(s, end):
                 for n in range(running(plan, done, last) - first):
-                    if plan.training:
-                        gate_rows[at] = plan.gates[j] + (plan.offset[done] + first + n) * row_bytes(panels, j)
-                    else:
-                        gate_rows[at] = gates[j] + at * row_bytes(panels, j)
+                    row = plan.offset[done] + first + n if plan.training else at
+                    gate_rows[at] = (plan.gates[j] if plan.training else gates[j]) + row * row_bytes(panels, j)
                     at += 1
-            input_product(panels, j, x_rows, gate_rows, taken)
+            input_product(panels, j, x_rows, gate_rows, taken, from_vector, to_vector)
         at = 0
         for done in range(s, end):
             n = running(plan, done, last) - first
             if plan.training:
-                now.h_before = evenly(plan.h + (before(plan, done) + first) * unit, unit)
-                now.h = evenly(plan.h + (plan.B + plan.offset[done] + first) * unit, unit)
+                operand = evenly(plan.h + (before(plan, done) + first) * unit, unit)
+                after = evenly(plan.h + (plan.B + plan.offset[done] + first) * unit, unit)
                 if has_c:
-                    now.c_before = evenly(plan.c + (before(plan, done) + first) * unit, unit)
-                    now.c = evenly(plan.c + (plan.B + plan.offset[done] + first) * unit, unit)
+                    now.c_before = evenly(plan.c + (before(plan, done) + first) * unit + skip, unit)
+                    c_after = evenly(plan.c + (plan.B + plan.offset[done] + first) * unit, unit)
                 if phases > 1:
-                    now.between = evenly(plan.between + (plan.offset[done] + first) * unit, unit)
+                    between = plan.between + (plan.offset[done] + first) * unit
             else:
-                now.h_before, now.h = evenly(h, unit), evenly(h_next, unit)
-                now.c_before = now.c = evenly(c, unit)
-                now.between = evenly(between, unit)
+                operand, after, c_after = evenly(h, unit), evenly(h_next, unit), evenly(c, unit)
+                now.c_before = evenly(c + skip, unit)
+            now.h_before, now.h = evenly(operand.base + skip, unit), evenly(after.base + skip, unit)
+            now.c = evenly(c_after.base + skip if has_c else NULL, unit)
+            now.between = evenly(between + skip if between is not NULL else NULL, unit)
             for j in range(phases):
-                if plan.training:
-                    now.gates[j] = evenly(plan.gates[j] + (plan.offset[done] + first) * row_bytes(panels, j), row_bytes(panels, j))
-                else:
-                    now.gates[j] = evenly(gates[j] + at * row_bytes(panels, j), row_bytes(panels, j))
+                row = plan.offset[done] + first if plan.training else at
+                now.gates[j] = evenly((plan.gates[j] if plan.training else gates[j]) + row * row_bytes(panels, j)
+                                      + skip * panels.cell.phase[j].slots, row_bytes(panels, j))
             at += n
             now.count = n
             for j in range(phases):
-                recurrent_product(panels, j, &now, n, plan.training, done & 1)
+                recurrent_product(panels, j, &now, &operand, n, from_vector, to_vector, plan.training, done & 1)
+                if not meet_team(&f.team, index, &f.interrupt):
+                    return
+                operand = evenly(between, unit)
             point(plan, &plan.y, done, first, first + n, x_rows)
+            move(x_rows, n, from_vector * panels.lanes * plan.y.element)
             user = pointed(x_rows)
-            table.store_rows(&user, plan.y.element, &now.h, n, H)
-            # Rows that end here: their final state.
-            for r in range(max(<ptrdiff_t>0, running(plan, done + 1, last) - first), n):
-                store_state(f.hn, now.h.base + r * unit, plan.row[first + r], H, size)
-                if has_c:
-                    store_state(f.cn, now.c.base + r * unit, plan.row[first + r], H, size)
+            table.store_rows(&user, plan.y.element, &now.h, n, own)
+            if leads:
+                # Rows that end here: their final state.
+                for r in range(max(<ptrdiff_t>0, running(plan, done + 1, last) - first), n):
+                    store_state(f.hn, after.base + r * unit, plan.row[first + r], H, size)
+                    if has_c:
+                        store_state(f.cn, c_after.base + r * unit, plan.row[first + r], H, size)
             if not plan.training:
                 swap = h
                 h = h_next
                 h_next = swap
         s = end
+
+
+cdef ptrdiff_t units_from(const Panels *panels, ptrdiff_t first, ptrdiff_t last) noexcept nogil:
+    """How many units the vectors [first, last) hold."""
+    return min(panels.hidden_size, last * panels.lanes) - first * panels.lanes
+
+
+cdef void move(char **each, ptrdiff_t count, ptrdiff_t bytes) noexcept nogil:
+    cdef ptrdiff_t r
+    if bytes:
+        for r in range(count):
+            each[r] += bytes
 
 
 cdef void load_state(const kernel_table *table, char *to, char *state, ptrdiff_t row, ptrdiff_t H, ptrdiff_t size) noexcept nogil:
@@ -234,55 +256,56 @@ cdef void store_state(char *state, char *source, ptrdiff_t row, ptrdiff_t H, ptr
     memcpy(state + row * H * size, source, H * size)
 
 
-cdef void input_product(const Panels *panels, int j, char **x_rows, char **gate_rows, ptrdiff_t count) noexcept nogil:
-    """Gates = bias + x W^T, for as many rows of any steps as are given."""
+cdef void input_product(const Panels *panels, int j, char **x_rows, char **gate_rows, ptrdiff_t count, ptrdiff_t first,
+                        ptrdiff_t last) noexcept nogil:
+    """Gates = bias + x W^T, for as many rows of any steps as are given, and the units of the vectors [first, last)."""
     cdef const phase *cell = &panels.cell.phase[j]
-    cdef ptrdiff_t vector = panels.lanes * panels.itemsize, r
+    cdef ptrdiff_t vector = panels.lanes * panels.itemsize, skip = (first * cell.slots + cell.x_first) * vector, r
     cdef product p
     cdef rows to
     memset(&p, 0, sizeof(product))
     p.a = pointed(x_rows)
     p.c = pointed(gate_rows)
-    p.init = evenly(panels.bias[j] + cell.x_first * vector, 0)
+    p.init = evenly(panels.bias[j] + skip, 0)
     p.count = count
     p.depth, p.segments, p.repeats = panels.input_size, 1, 1
-    p.b = panels.x[j]
+    p.b = panels.x[j] + first * cell.x_count * panels.input_size * vector
     if cell.slots == 1:
-        p.width, p.vectors = PLAIN_WIDTH, panels.vectors
+        p.width, p.vectors = PLAIN_WIDTH, last - first
         p.c_panel = PLAIN_WIDTH * vector
     else:
-        p.width, p.vectors, p.gated = cell.x_count, cell.x_count * panels.vectors, 1
+        p.width, p.vectors, p.gated = cell.x_count, cell.x_count * (last - first), 1
         p.c_panel = cell.slots * vector
     p.init_panel = p.c_panel
-    if cell.x_first:
-        for r in range(count):
-            gate_rows[r] += cell.x_first * vector
+    move(gate_rows, count, skip)
     panels.table.multiply(&p)
-    if cell.x_first:
-        for r in range(count):
-            gate_rows[r] -= cell.x_first * vector
+    move(gate_rows, count, -cell.x_first * vector)
     for r in range(cell.x_count, cell.slots):
         to = pointed(gate_rows)
-        panels.table.fill_slot(&to, count, panels.vectors, cell.slots, <int>r, panels.bias[j])
+        panels.table.fill_slot(&to, count, last - first, cell.slots, <int>r, panels.bias[j] + first * cell.slots * vector)
+    move(gate_rows, count, -first * cell.slots * vector)
 
 
-cdef void recurrent_product(const Panels *panels, int j, step *now, ptrdiff_t count, bint training, bint descending) noexcept nogil:
-    """Gates += h R^T, and on each finished tile the gate arithmetic."""
+cdef void recurrent_product(const Panels *panels, int j, step *now, const rows *operand, ptrdiff_t count, ptrdiff_t first,
+                            ptrdiff_t last, bint training, bint descending) noexcept nogil:
+    """Gates += h R^T for the units of the vectors [first, last), and on each finished tile the gate arithmetic.
+
+    `operand` has whole rows of h (of r * h in a second phase); what `now` names begins with the vector `first`."""
     cdef const phase *cell = &panels.cell.phase[j]
     cdef ptrdiff_t vector = panels.lanes * panels.itemsize
     cdef product p
     memset(&p, 0, sizeof(product))
-    p.a = now.h_before if j == 0 else now.between
+    p.a = operand[0]
     p.c = evenly(now.gates[j].base + cell.h_first * vector, now.gates[j].stride)
     p.init = p.c
     p.count = count
     p.depth, p.segments, p.repeats = panels.hidden_size, 1, 1
-    p.b = panels.h[j]
+    p.b = panels.h[j] + first * cell.h_count * panels.hidden_size * vector
     if cell.slots == 1:
-        p.width, p.vectors = PLAIN_WIDTH, panels.vectors
+        p.width, p.vectors = PLAIN_WIDTH, last - first
         p.c_panel = PLAIN_WIDTH * vector
     else:
-        p.width, p.vectors, p.gated = cell.h_count, cell.h_count * panels.vectors, 1
+        p.width, p.vectors, p.gated = cell.h_count, cell.h_count * (last - first), 1
         p.c_panel = cell.slots * vector
     p.init_panel = p.c_panel
     p.descending = descending
@@ -319,11 +342,10 @@ def forward(Packed packed not None, cnp.ndarray x, h0, c0, lengths, bint reverse
     cdef Plan *plan = &call.plan
     cdef const Panels *panels = &packed.panels
     cdef ptrdiff_t unit = panels.vectors * panels.lanes * panels.itemsize, total = 0, widest = 0, states, i
-    cdef int j, workers
+    cdef int j
     cdef Forward f
-    cdef ptrdiff_t slices[MAX_WORKERS + 1]
     cdef char *scratches[MAX_WORKERS]
-    cdef Buffer scratch
+    cdef Buffer scratch, each
     plan.panels, plan.reverse, plan.training = panels, reverse, training
     plan.B, plan.T = cnp.PyArray_DIM(x, 0), cnp.PyArray_DIM(x, 1)
     plan.x, plan.y = array3(x), array3(y)
@@ -352,22 +374,23 @@ def forward(Packed packed not None, cnp.ndarray x, h0, c0, lengths, bint reverse
     f.c0 = cnp.PyArray_BYTES(<cnp.ndarray>c0) if c0 is not None else NULL
     f.hn = cnp.PyArray_BYTES(hn)
     f.cn = cnp.PyArray_BYTES(<cnp.ndarray>cn) if cn is not None else NULL
-    workers = slice_rows(plan, slices)
-    f.slices, f.scratch = slices, scratches
-    for i in range(workers):
-        widest = max(widest, slices[i + 1] - slices[i])
+    gather(&f.team, plan.B, plan.length, plan.total, panels.vectors, operations(panels))
+    for i in range(f.team.rows):
+        widest = max(widest, f.team.row[i + 1] - f.team.row[i])
     for j in range(panels.cell.phases):
         f.chunk = max(f.chunk, row_bytes(panels, j))
     f.chunk = max(widest, min(plan.total, CHUNK_BYTES // max(f.chunk, 1)))
+    each = Buffer.of(2 * f.chunk * f.team.rows * f.team.units * sizeof(char *))
     total = (scratch_bytes(plan, widest, f.chunk) + 63) & ~<ptrdiff_t>63
-    scratch = Buffer.of(total * workers)
-    for i in range(workers):
+    scratch = Buffer.of(total * f.team.rows)
+    f.each, f.scratch = <char **>each.start, scratches
+    for i in range(f.team.rows):
         scratches[i] = scratch.start + i * total
     with nogil:
         if plan.has_lengths:
             zero_beyond(plan, &plan.y, panels.hidden_size)
         watch(&f.interrupt)
-        run(forward_slice, &f, workers)
+        run_team(forward_slice, &f, &f.team)
     end_watch(&f.interrupt)
     return call if training else None
 
@@ -386,18 +409,6 @@ cdef void zero_beyond(const Plan *plan, const Array3 *array, ptrdiff_t columns) 
                     memset(at + k * array.element, 0, size)
 
 
-cdef int slice_rows(const Plan *plan, ptrdiff_t *slices) noexcept nogil:
-    """Divide the rows among workers, about the same number of steps each. Returns how many workers."""
-    cdef ptrdiff_t work = plan.panels.hidden_size * (plan.panels.hidden_size + plan.panels.input_size) * plan.panels.cell.gates
-    cdef int workers = <int>min(<ptrdiff_t>MAX_WORKERS, min(plan.B, <ptrdiff_t>threads_for(<double>work * plan.total * 2)))
-    cdef ptrdiff_t j = 0, done = 0
-    cdef int i
-    workers = max(workers, 1)
-    slices[0] = 0
-    for i in range(1, workers):
-        while j < plan.B and done * workers < plan.total * i:
-            done += plan.length[j]
-            j += 1
-        slices[i] = j
-    slices[workers] = plan.B
-    return workers
+cdef double operations(const Panels *panels) noexcept nogil:
+    """Floating-point operations of one step of one row."""
+    return 2.0 * panels.cell.gates * panels.hidden_size * (panels.hidden_size + panels.input_size)

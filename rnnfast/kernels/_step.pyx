@@ -141,10 +141,11 @@ cdef class Stepper:
         cdef rows target
         cdef int j
         for j in range(panels.cell.phases):
-            input_product(panels, j, self.x_rows, self.gate_rows[j], self.B)
+            input_product(panels, j, self.x_rows, self.gate_rows[j], self.B, 0, panels.vectors)
         self.now.h_before, self.now.h = evenly(self.h, unit), evenly(self.h_next, unit)
         for j in range(panels.cell.phases):
-            recurrent_product(panels, j, &self.now, self.B, False, False)
+            recurrent_product(panels, j, &self.now, &self.now.h_before if j == 0 else &self.now.between, self.B, 0,
+                              panels.vectors, False, False)
         target = evenly(cnp.PyArray_BYTES(self.y), panels.hidden_size * size)
         panels.table.store_rows(&target, size, &self.now.h, self.B, panels.hidden_size)
         self.h, self.h_next = self.h_next, swap

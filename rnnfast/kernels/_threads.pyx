@@ -13,9 +13,12 @@ from cpython.ref cimport Py_DECREF, Py_INCREF
 cdef extern from "pool.h":
     enum: POOL_MAX_THREADS
     void pool_run(Task task, void *context, int count) noexcept nogil
+    bint pool_run_together(Task task, void *context, int count) noexcept nogil
+    bint pool_meet(meeting *where, int count, const int *stop) noexcept nogil
     void pool_set_threads(int threads) nogil
     int pool_get_threads() nogil
     void pool_set_processors(int processors) nogil
+    bint pool_has_processors() nogil
     double pool_clock() nogil
 
 
@@ -38,6 +41,17 @@ cdef void run(Task task, void *context, int count) noexcept nogil:
     pool_run(task, context, count)
 
 
+cdef bint run_together(Task task, void *context, int count) noexcept nogil:
+    global _divided
+    cdef bint done = pool_run_together(task, context, count)
+    _divided += done
+    return done
+
+
+cdef bint meet(meeting *where, int count, Interrupt *interrupt) noexcept nogil:
+    return pool_meet(where, count, &interrupt.stop)
+
+
 # Floating-point operations that a thread must get before it is woken: some 20 microseconds' worth.
 cdef double _worth_a_thread = 2e6
 
@@ -47,6 +61,16 @@ cdef int threads_for(double operations) noexcept nogil:
     if operations < threads * _worth_a_thread:
         threads = <int>(operations / _worth_a_thread) if operations > _worth_a_thread else 1
     return threads
+
+
+# And what each must get between two meetings, which cost a fraction of a microsecond.
+cdef double _WORTH_MEETING = 1e5
+
+
+cdef int worth_meeting(double operations, int most) noexcept nogil:
+    if _worth_a_thread == 0:
+        return most
+    return most if operations >= most * _WORTH_MEETING and pool_has_processors() else 1
 
 
 def _set_worth_a_thread(double operations):

@@ -1,5 +1,7 @@
 """Equal bits for any number of threads."""
 
+import threading
+
 import numpy as np
 import pytest
 from checks import digest, make_case, recurrent_digest
@@ -24,7 +26,11 @@ def always_divided():
 @cells
 @pytest.mark.parametrize("lengths", [False, True], ids=["full", "ragged"])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("size", [(9, 11, 6, 21), (5, 1, 3, 70), (2, 67, 40, 9)], ids=["even", "one row", "many rows"])
+@pytest.mark.parametrize(
+    "size",
+    [(9, 11, 6, 21), (5, 1, 3, 70), (2, 67, 40, 9), (4, 17, 5, 131)],
+    ids=["rows", "units", "many rows", "rows and units"],
+)
 def test_recurrent_layers_on_any_number_of_threads(always_divided, cell, options, dtype, lengths, size):
     found = set()
     for threads in (1, 2, 3, 7):
@@ -60,6 +66,32 @@ def test_training_on_any_number_of_threads(always_divided):
         assert history.history["loss"][-1] < history.history["loss"][0]
         found.add((digest([model.flat_data, model.flat_grad]), tuple(history.history["loss"]), norm))
     assert len(found) == 1
+
+
+@cells
+def test_units_are_divided_unless_another_thread_has_the_pool(always_divided, cell, options):
+    """Slices of the units wait for each other, so each needs a thread of its own; who finds none runs alone."""
+    rf.set_num_threads(2)
+    case = make_case(cell, 40, 1, 5, 70, np.float32, **options)
+    before = _threads._divided_calls()
+    wanted = digest([ops.forward(cell, case.params, case.x, **options)[0]])
+    assert _threads._divided_calls() == before + 1  # one row: so by units
+
+    def work(index):
+        for _ in range(30):
+            y, _, saved = ops.forward(cell, case.params, case.x, save=True, **options)
+            found.append(digest([y]))
+            gradients.append(digest([ops.backward(saved, case.dy)[0]]))
+
+    found, gradients = [], []
+    workers = [threading.Thread(target=work, args=(index,)) for index in range(4)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert set(found) == {wanted}
+    assert len(found) == 120
+    assert len(set(gradients)) == 1
 
 
 @cells

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import rnnfast as rf
+from rnnfast.kernels import _threads
 
 if not hasattr(signal, "setitimer"):
     pytest.skip("needs POSIX timers", allow_module_level=True)
@@ -31,9 +32,17 @@ def alarm():
     signal.signal(signal.SIGALRM, before)
 
 
-@pytest.mark.parametrize("threads", [1, 3])
-def test_inference_ends(alarm, threads):
-    rf.set_num_threads(threads)
+@pytest.fixture(params=["one thread", "rows", "units"])
+def division(request):
+    """How the loop is divided among threads: by rows, or by units, whose threads wait for each other."""
+    rf.set_num_threads(1 if request.param == "one thread" else 2)
+    before = _threads._set_worth_a_thread(0.0) if request.param == "units" else None
+    yield
+    if before is not None:
+        _threads._set_worth_a_thread(before)
+
+
+def test_inference_ends(alarm, division):
     layer, x = rf.GRU(1, 64, seed=0), np.ones((2, STEPS, 1), "f")
     out = np.full((2, STEPS, 64), 7, "f")
     alarm()
@@ -43,9 +52,7 @@ def test_inference_ends(alarm, threads):
     assert (out[:, -1] == 7).all()  # its end was never reached
 
 
-@pytest.mark.parametrize("threads", [1, 3])
-def test_training_leaves_the_gradients(alarm, threads):
-    rf.set_num_threads(threads)
+def test_training_leaves_the_gradients(alarm, division):
     layer, x = rf.GRU(1, 64, seed=0), np.ones((2, STEPS // 4, 1), "f")
     (y, _), backward = layer.forward(x)
     for grad in layer.grads.values():

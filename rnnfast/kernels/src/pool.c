@@ -40,6 +40,8 @@ static void thread_join(Thread thread) {
 
 static void watch_forks(void) {}
 
+static void yield_processor(void) { SwitchToThread(); }
+
 double pool_clock(void) {
     LARGE_INTEGER now, frequency;
     QueryPerformanceCounter(&now);
@@ -50,6 +52,7 @@ double pool_clock(void) {
 #else
 
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <time.h>
 
@@ -82,6 +85,8 @@ static int thread_start(Thread *thread, void *(*body)(void *)) {
 }
 
 static void thread_join(Thread thread) { pthread_join(thread, NULL); }
+
+static void yield_processor(void) { sched_yield(); }
 
 static void forget_workers(void);
 
@@ -138,11 +143,11 @@ static int wanted_workers;
 static atomic_int num_threads = 1;
 static atomic_int num_processors = 1;
 
-static int may_spin(void) { return atomic_load(&num_threads) <= atomic_load(&num_processors); }
+int pool_has_processors(void) { return atomic_load(&num_threads) <= atomic_load(&num_processors); }
 
 /* True as soon as the number is zero (or, for `until_zero` false, is not), false when the time is up. */
 static int spin(atomic_int *number, int until_zero) {
-    if (!may_spin()) return 0;
+    if (!pool_has_processors()) return 0;
     double end = pool_clock() + SPIN_SECONDS;
     do {
         for (int i = 0; i < 16; i++) {
@@ -153,16 +158,20 @@ static int spin(atomic_int *number, int until_zero) {
     return 0;
 }
 
+static void finish_one(void) {
+    if (atomic_fetch_sub(&unfinished, 1) == 1 && atomic_load(&caller_sleeps)) {
+        lock(&sleep_lock);
+        wake_one(&work_is_done);
+        unlock(&sleep_lock);
+    }
+}
+
 static void take_part(void) {
     int left = atomic_load(&unclaimed);
     while (left > 0) {
         if (!atomic_compare_exchange_weak(&unclaimed, &left, left - 1)) continue;
         job.task(job.context, job.count - left);
-        if (atomic_fetch_sub(&unfinished, 1) == 1 && atomic_load(&caller_sleeps)) {
-            lock(&sleep_lock);
-            wake_one(&work_is_done);
-            unlock(&sleep_lock);
-        }
+        finish_one();
         left = atomic_load(&unclaimed);
     }
 }
@@ -237,22 +246,62 @@ static void wait_until_done(void) {
     unlock(&sleep_lock);
 }
 
-void pool_run(pool_task task, void *context, int count) {
+/* Take the pool, with as many workers as can be had. */
+static int take_pool(void) {
     int others = atomic_load(&num_threads) - 1;
-    if (count <= 1 || others == 0 || atomic_flag_test_and_set(&in_use)) {
-        for (int index = 0; index < count; index++) task(context, index);
-        return;
-    }
+    if (others == 0 || atomic_flag_test_and_set(&in_use)) return 0;
     if (wanted_workers != others) start_workers(others);
+    return 1;
+}
+
+static void run_on_pool(pool_task task, void *context, int count) {
     job.task = task;
     job.context = context;
     job.count = count;
     atomic_store(&unfinished, count);
-    atomic_store(&unclaimed, count);
+    atomic_store(&unclaimed, count - 1);
     wake_workers(count - 1);
+    task(context, 0);
+    finish_one();
     take_part();
     wait_until_done();
     atomic_flag_clear(&in_use);
+}
+
+void pool_run(pool_task task, void *context, int count) {
+    if (count > 1 && take_pool()) {
+        run_on_pool(task, context, count);
+        return;
+    }
+    for (int index = 0; index < count; index++) task(context, index);
+}
+
+int pool_run_together(pool_task task, void *context, int count) {
+    if (!take_pool()) return 0;
+    if (num_workers + 1 < count) {
+        atomic_flag_clear(&in_use);
+        return 0;
+    }
+    run_on_pool(task, context, count);
+    return 1;
+}
+
+/* The last to come turns the number; the others look for that, and after a while let whoever is late have the processor. */
+int pool_meet(struct meeting *meeting, int count, const int *stop) {
+    int number = __atomic_load_n(&meeting->number, __ATOMIC_ACQUIRE);
+    if (__atomic_add_fetch(&meeting->arrived, 1, __ATOMIC_ACQ_REL) == count) {
+        __atomic_store_n(&meeting->arrived, 0, __ATOMIC_RELAXED);
+        __atomic_store_n(&meeting->number, number + 1, __ATOMIC_RELEASE);
+        return 1;
+    }
+    for (int looks = 0; __atomic_load_n(&meeting->number, __ATOMIC_ACQUIRE) == number; looks++) {
+        if (__atomic_load_n(stop, __ATOMIC_RELAXED)) return 0;
+        if (looks < 4000)
+            spin_pause();
+        else
+            yield_processor();
+    }
+    return 1;
 }
 
 void pool_set_threads(int threads) {
