@@ -7,12 +7,14 @@ from libc.string cimport memcpy, memset
 
 import numpy as np
 
+from rnnfast.kernels._threads import get_num_threads
+
 from rnnfast.kernels._packed cimport Buffer, Packed, Panels, row_bytes, times
 from rnnfast.kernels._tables cimport (
     MAX_PHASES, PLAIN_WIDTH, denormals_flush, denormals_restore, kernel_table, phase, product, rows, step,
 )
 from rnnfast.kernels._team cimport MAX_WORKERS, Team, gather, meet_team, run_team
-from rnnfast.kernels._threads cimport Interrupt, end_watch, interrupted, watch
+from rnnfast.kernels._threads cimport Interrupt, end_watch, interrupted, threads_for, watch
 
 cnp.import_array()
 
@@ -407,6 +409,16 @@ cdef void zero_beyond(const Plan *plan, const Array3 *array, ptrdiff_t columns) 
             else:
                 for k in range(columns):
                     memset(at + k * array.element, 0, size)
+
+
+def worth_side_by_side(Packed packed not None, ptrdiff_t B, ptrdiff_t T):
+    """Whether two directions over (B, T) had better run side by side: each has a fifth of a millisecond to do, and both
+    find threads."""
+    cdef Team team
+    cdef cnp.ndarray lengths = np.full(B, T, np.int64)
+    cdef double work = operations(&packed.panels)
+    gather(&team, B, <int64_t *>cnp.PyArray_DATA(lengths), B * T, packed.panels.vectors, work)
+    return 2 * team.rows * team.units <= get_num_threads() and threads_for(work * B * T / 5) > 1
 
 
 cdef double operations(const Panels *panels) noexcept nogil:

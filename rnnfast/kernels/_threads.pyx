@@ -133,6 +133,39 @@ cdef int end_watch(Interrupt *interrupt) except -1:
     return 0
 
 
+cdef class _Calls:
+    """Calls to be made side by side, and what came of them."""
+    cdef tuple functions
+    cdef list results, errors
+
+
+cdef void call_one(void *context, int index) noexcept with gil:
+    cdef _Calls calls = <_Calls>context
+    try:
+        calls.results[index] = calls.functions[index]()
+    except BaseException as error:
+        calls.errors[index] = error
+
+
+def side_by_side(*functions):
+    """Call each function, on threads of the pool where they are free; what they do then has one thread each.
+
+    Returns
+    -------
+    list
+        Their results in order; the first error in that order is raised.
+    """
+    cdef _Calls calls = _Calls.__new__(_Calls)
+    cdef int count = len(functions)
+    calls.functions, calls.results, calls.errors = functions, [None] * count, [None] * count
+    with nogil:
+        run(<Task>call_one, <void *>calls, count)
+    for error in calls.errors:
+        if error is not None:
+            raise error
+    return calls.results
+
+
 def set_num_threads(n):
     """Set how many threads a call may use, the calling thread among them.
 

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from rnnfast import ops
+from rnnfast.kernels._recurrent import worth_side_by_side
+from rnnfast.kernels._threads import side_by_side
 from rnnfast.layers import _check
 from rnnfast.layers._base import BackwardOnce, Block, StatefulLayer, draw_key, float_dtype
 from rnnfast.layers._direction import Direction, check_bias
@@ -159,11 +161,16 @@ class Recurrent(StatefulLayer):
             for layer in range(self.num_layers - 1, -1, -1):
                 wanted = need_dx or layer > 0
                 dx = None
-                for d in range(D):
+
+                def direction(d: int, layer: int = layer, dy: Any = dy, wanted: bool = wanted) -> Any:
                     at = layer * D + d
                     last = None if dh is None else dh[at] if dc is None else (dh[at], dc[at])
                     half = None if dy is None else dy[..., d * H : (d + 1) * H]
-                    part, initial[at], named = ops.backward(saved.calls[at], half, last, need_dx=wanted)
+                    return ops.backward(saved.calls[at], half, last, need_dx=wanted)
+
+                for d, (part, first, named) in enumerate(_each(direction, D, saved.beside[layer])):
+                    at = layer * D + d
+                    initial[at] = first
                     found |= self._directions[at].gradients(named)
                     if dx is None:
                         dx = part
@@ -221,7 +228,7 @@ class Recurrent(StatefulLayer):
         restore.state_shape = (len(self._directions), x.shape[0], self.hidden_size)
         h, c = self._split_state(state, restore, "state")
         D, H = self.num_directions, self.hidden_size
-        states, saved = [], _Saved(key, [])
+        states, saved, training = [], _Saved(key, [], []), key is not None
         for layer in range(self.num_layers):
             if layer == self.num_layers - 1:
                 y = restore.enter(y_last)
@@ -229,25 +236,30 @@ class Recurrent(StatefulLayer):
                     x, h, c = (a.copy() if a is not None and np.may_share_memory(a, out) else a for a in (x, h, c))
             else:
                 y = np.empty((*x.shape[:-1], self.output_size), self.block.dtype)
-            for d in range(D):
+            packed = [self._directions[layer * D + d].packed(self.block, self._cache_packed, training) for d in range(D)]
+
+            saved.beside.append(D == 2 and worth_side_by_side(packed[0], x.shape[0], x.shape[1]))
+
+            def direction(d: int, layer: int = layer, x: Array = x, y: Array = y, packed: Any = packed) -> Any:
                 at = layer * D + d
-                direction = self._directions[at]
-                _, after, call = ops.forward(
+                return ops.forward(
                     self.cell,
-                    direction.weights(self.block) if key is not None else None,
+                    None,
                     x,
                     None if h is None else h[at] if c is None else (h[at], c[at]),
                     lengths=lengths,
                     reverse=d == 1,
                     out=y[..., d * H : (d + 1) * H],
-                    save=key is not None,
-                    packed=direction.packed(self.block, self._cache_packed, key is not None),
-                    **direction.options,
+                    save=training,
+                    packed=packed[d],
+                    **self.options,
                 )
+
+            for _, after, call in _each(direction, D, saved.beside[layer]):
                 states.append(after)
                 saved.calls.append(call)
             x = y
-            if key is not None and self.dropout and layer < self.num_layers - 1:
+            if training and self.dropout and layer < self.num_layers - 1:
                 x = ops.dropout(x, self.dropout, int(key), layer + 1)
         return y_last, self._join_state(states, restore), saved, restore
 
@@ -270,6 +282,13 @@ class Recurrent(StatefulLayer):
 class _Saved(NamedTuple):
     key: Any
     calls: list[Any]
+    beside: list[bool]  # for each layer: its directions run side by side
+
+
+def _each(call: Callable[[int], Any], directions: int, beside: bool) -> list[Any]:
+    if beside:
+        return side_by_side(lambda: call(0), lambda: call(1))
+    return [call(d) for d in range(directions)]
 
 
 class _Orientation:
