@@ -52,8 +52,8 @@ cdef bint meet(meeting *where, int count, Interrupt *interrupt) noexcept nogil:
     return pool_meet(where, count, &interrupt.stop)
 
 
-# Floating-point operations that a thread must get before it is woken: some 20 microseconds' worth.
-cdef double _worth_a_thread = 2e6
+# Floating-point operations that a thread must get before it is woken: some 50 microseconds' worth.
+cdef double _worth_a_thread = 5e6
 
 
 cdef int threads_for(double operations) noexcept nogil:

@@ -50,6 +50,24 @@ def test_linear_on_any_number_of_threads(always_divided, dtype):
     assert len(found) == 1
 
 
+@pytest.mark.parametrize("cls", [rf.RNN, rf.LSTM, rf.GRU])
+def test_directions_side_by_side(always_divided, cls):
+    """One row and few units: nothing to divide but the directions."""
+    rng = np.random.default_rng(0)
+    x, dy, found = rng.normal(size=(1, 9, 3)), rng.normal(size=(1, 9, 10)), set()
+    layer = cls(3, 5, 2, bidirectional=True, seed=1)
+    for threads in (1, 2, 3):
+        rf.set_num_threads(threads)
+        before = _threads._divided_calls()
+        layer.zero_grad()
+        (y, state), backward = layer.forward(x)
+        dx, dstate = backward(dy, state)
+        divided = _threads._divided_calls() - before
+        assert divided >= 4 if threads > 1 else divided == 0  # forward and backward of two layers
+        found.add(digest([y, dx, *state, *dstate, *layer.grads.values()]))
+    assert len(found) == 1
+
+
 def test_training_on_any_number_of_threads(always_divided):
     rng = np.random.default_rng(0)
     x, y, lengths = rng.normal(size=(40, 7, 3)), rng.integers(0, 4, 40), rng.integers(1, 8, 40)

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -290,3 +291,30 @@ def test_workers_block_signals():
     """
     result = run_program(program, OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
     assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_side_by_side(threads):
+    _threads.set_num_threads(threads)
+    found = _threads.side_by_side(lambda: 1, lambda: "two", lambda: threading.get_ident())
+    assert found[:2] == [1, "two"]
+    assert threads == 2 or found[2] == threading.get_ident()
+
+
+def test_functions_side_by_side_have_a_thread_each():
+    _threads.set_num_threads(2)
+    barrier = threading.Barrier(2, timeout=60)
+    assert sorted(_threads.side_by_side(barrier.wait, barrier.wait)) == [0, 1]
+
+
+def test_side_by_side_raises_the_first_error_after_all_have_run():
+    _threads.set_num_threads(2)
+    ran = []
+
+    def fail(kind):
+        ran.append(kind)
+        raise kind
+
+    with pytest.raises(KeyError):
+        _threads.side_by_side(lambda: 1, lambda: fail(KeyError), lambda: fail(OSError))
+    assert len(ran) == 2
