@@ -1,6 +1,7 @@
 """RNN, LSTM and GRU layers: stacked, in one direction or both."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -159,17 +160,14 @@ class Recurrent(StatefulLayer):
             dx: Array | None = None
             initial: list[Any] = [None] * len(self._directions)
             for layer in range(self.num_layers - 1, -1, -1):
-                wanted = need_dx or layer > 0
                 dx = None
-
-                def direction(d: int, layer: int = layer, dy: Any = dy, wanted: bool = wanted) -> Any:
-                    at = layer * D + d
-                    last = None if dh is None else dh[at] if dc is None else (dh[at], dc[at])
-                    half = None if dy is None else dy[..., d * H : (d + 1) * H]
-                    return ops.backward(saved.calls[at], half, last, need_dx=wanted)
-
-                for d, (part, first, named) in enumerate(_each(direction, D, saved.beside[layer])):
-                    at = layer * D + d
+                ats = range(layer * D, layer * D + D)
+                halves = [None if dy is None else dy[..., d * H : (d + 1) * H] for d in range(D)]
+                calls = [
+                    partial(ops.backward, saved.calls[at], half, _one(dh, dc, at), need_dx=need_dx or layer > 0)
+                    for at, half in zip(ats, halves, strict=True)
+                ]
+                for at, (part, first, named) in zip(ats, _run_all(calls, saved.beside[layer]), strict=True):
                     initial[at] = first
                     found |= self._directions[at].gradients(named)
                     if dx is None:
@@ -236,17 +234,15 @@ class Recurrent(StatefulLayer):
                     x, h, c = (a.copy() if a is not None and np.may_share_memory(a, out) else a for a in (x, h, c))
             else:
                 y = np.empty((*x.shape[:-1], self.output_size), self.block.dtype)
-            packed = [self._directions[layer * D + d].packed(self.block, self._cache_packed, training) for d in range(D)]
-
-            saved.beside.append(D == 2 and worth_side_by_side(packed[0], x.shape[0], x.shape[1]))
-
-            def direction(d: int, layer: int = layer, x: Array = x, y: Array = y, packed: Any = packed) -> Any:
-                at = layer * D + d
-                return ops.forward(
+            ats = range(layer * D, layer * D + D)
+            packed = [self._directions[at].packed(self.block, self._cache_packed, training) for at in ats]
+            calls = [
+                partial(
+                    ops.forward,
                     self.cell,
                     None,
                     x,
-                    None if h is None else h[at] if c is None else (h[at], c[at]),
+                    _one(h, c, at),
                     lengths=lengths,
                     reverse=d == 1,
                     out=y[..., d * H : (d + 1) * H],
@@ -254,8 +250,10 @@ class Recurrent(StatefulLayer):
                     packed=packed[d],
                     **self.options,
                 )
-
-            for _, after, call in _each(direction, D, saved.beside[layer]):
+                for d, at in enumerate(ats)
+            ]
+            saved.beside.append(D == 2 and worth_side_by_side(packed[0], x.shape[0], x.shape[1]))
+            for _, after, call in _run_all(calls, saved.beside[layer]):
                 states.append(after)
                 saved.calls.append(call)
             x = y
@@ -285,10 +283,13 @@ class _Saved(NamedTuple):
     beside: list[bool]  # for each layer: its directions run side by side
 
 
-def _each(call: Callable[[int], Any], directions: int, beside: bool) -> list[Any]:
-    if beside:
-        return side_by_side(lambda: call(0), lambda: call(1))
-    return [call(d) for d in range(directions)]
+def _run_all(calls: list[Callable[[], Any]], beside: bool) -> list[Any]:
+    return side_by_side(*calls) if beside else [call() for call in calls]
+
+
+def _one(h: Array | None, c: Array | None, at: int) -> Any:
+    """One direction's part of a state."""
+    return None if h is None else h[at] if c is None else (h[at], c[at])
 
 
 class _Orientation:
