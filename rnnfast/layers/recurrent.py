@@ -1,6 +1,6 @@
 """RNN, LSTM and GRU layers: stacked, in one direction or both."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -283,7 +283,7 @@ class _Saved(NamedTuple):
     beside: list[bool]  # for each layer: its directions run side by side
 
 
-def _run_all(calls: list[Callable[[], Any]], beside: bool) -> list[Any]:
+def _run_all(calls: Sequence[Callable[[], Any]], beside: bool) -> list[Any]:
     return side_by_side(*calls) if beside else [call() for call in calls]
 
 
