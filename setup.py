@@ -113,6 +113,7 @@ setup(
             extension("_team"),
             extension("_packed"),
             extension("_products"),
+            extension("_plan"),
             extension("_recurrent"),
             extension("_gradients"),
             extension("_step"),

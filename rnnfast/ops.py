@@ -147,17 +147,19 @@ def pack(
     return Packed(cell, variant, *matrices, arrays.get("bias"), arrays.get("bias_hn"), new, training)
 
 
-def _lengths(lengths: Any, B: int, T: int) -> Array | None:
-    if lengths is None:
-        return None
+def sequence_lengths(lengths: Any, shape: tuple[int, ...]) -> Array:
+    """Lengths of sequences whose leading axes are `shape`, (B, T), or (T,) for one: int64 (B,), each from 0 to T."""
+    if len(shape) not in (1, 2):
+        raise ValueError(f"lengths need x of shape (B, T, ...) or (T, ...), got leading axes {shape}")
     array = np.asarray(lengths)
+    B, T = shape if len(shape) == 2 else (1, shape[0])
     if array.dtype.kind not in "iu" and array.size:
         raise TypeError(f"lengths must be integers, got dtype {array.dtype}")
-    if array.shape != (B,):
+    if array.shape != (B,) and not (array.shape == () and len(shape) == 1):
         raise ValueError(f"lengths must have shape ({B},), one for each sequence, got {array.shape}")
     if array.size and not (array.min() >= 0 and array.max() <= T):
         raise ValueError(f"lengths must be from 0 to {T}, got {array.min()} to {array.max()}")
-    return array.astype(np.int64)
+    return array.reshape(B).astype(np.int64)
 
 
 def state_pair(state: Any, name: str) -> tuple[Any, Any]:
@@ -257,7 +259,7 @@ def forward(
         raise ValueError(f"x must have shape (B, T, {I}), got {x.shape}")
     x = _usable(_real(x, "x", dtype, x.shape))
     B, T, _ = x.shape
-    lengths = _lengths(lengths, B, T)
+    lengths = None if lengths is None else sequence_lengths(lengths, (B, T))
     h0, c0 = _state(state, cell, (B, H), dtype, "state")
     if out is None:
         y = np.empty((B, T, H), dtype)

@@ -2,7 +2,8 @@ from typing import Any
 
 import numpy.typing as npt
 
-from rnnfast.kernels._recurrent import Call
+from rnnfast.kernels._packed import Packed
+from rnnfast.kernels._plan import Call
 
 Array = npt.NDArray[Any]
 
@@ -15,4 +16,5 @@ def backward(
     dh0: Array,
     dc0: Array | None,
 ) -> dict[str, Array]: ...
+def explain(packed: Packed, B: int, T: int, lengths: Array | None) -> int: ...
 def fault() -> int: ...

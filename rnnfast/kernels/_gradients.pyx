@@ -5,12 +5,13 @@ from libc.string cimport memset
 
 import numpy as np
 
-from rnnfast.kernels._packed cimport Buffer, Panels, row_bytes
-from rnnfast.kernels._products cimport BLOCK, SCATTER, Outer, outer_block, outer_scratch, zero_row
-from rnnfast.kernels._recurrent cimport (
-    Array3, Call, Plan, array3, before, evenly, load_state, move, operations, point, pointed, running, store_state, units_from,
-    zero_beyond,
+from rnnfast.kernels._packed cimport Buffer, Packed, Panels, row_bytes
+from rnnfast.kernels._plan cimport (
+    Array3, Call, Plan, active, array3, before, evenly, load_state, make_plan, move, offset, point, pointed, running,
+    store_state, units_from, zero_beyond,
 )
+from rnnfast.kernels._products cimport BLOCK, SCATTER, Outer, outer_block, outer_scratch, zero_row
+from rnnfast.kernels._recurrent cimport operations
 from rnnfast.kernels._tables cimport (
     FAULT_FIRST_STEP, FAULT_SHIFT, MAX_PHASES, PLAIN_WIDTH, built_fault, denormals_flush, denormals_restore, kernel_table, phase,
     product, rows, step,
@@ -84,13 +85,13 @@ cdef void loop_rows(Backward *b, const Plan *plan, int index, ptrdiff_t first, p
         if s % 16 == 0 and interrupted(&b.interrupt):
             return
         now.h_before = evenly(plan.h + (before(plan, s) + first) * unit + skip, unit)
-        now.h = evenly(plan.h + (plan.B + plan.offset[s] + first) * unit + skip, unit)
+        now.h = evenly(plan.h + (plan.B + offset(plan, s) + first) * unit + skip, unit)
         if has_c:
             now.c_before = evenly(plan.c + (before(plan, s) + first) * unit + skip, unit)
-            now.c = evenly(plan.c + (plan.B + plan.offset[s] + first) * unit + skip, unit)
+            now.c = evenly(plan.c + (plan.B + offset(plan, s) + first) * unit + skip, unit)
         for j in range(panels.cell.phases):
             stride = row_bytes(panels, j)
-            gates[j] = evenly(plan.gates[j] + (plan.offset[s] + first) * stride, stride)
+            gates[j] = evenly(plan.gates[j] + (offset(plan, s) + first) * stride, stride)
             now.gates[j] = evenly(gates[j].base + skip * panels.cell.phase[j].slots, stride)
         now.count = n
         if b.dy.base is not NULL:
@@ -207,10 +208,10 @@ cdef void input_rows(void *context, int index) noexcept nogil:
             table.multiply(&p)
         at = 0
         while at < here:
-            while plan.offset[s + 1] <= n + at:
+            while offset(plan, s + 1) <= n + at:
                 s += 1
-            row = n + at - plan.offset[s]
-            last_row = min(<ptrdiff_t>plan.active[s], row + here - at)
+            row = n + at - offset(plan, s)
+            last_row = min(active(plan, s), row + here - at)
             point(plan, &b.dx, s, row, last_row, each + at)
             at += last_row - row
         own, user = evenly(target, row_size), pointed(each)
@@ -259,16 +260,16 @@ cdef void weight_units(void *context, int index) noexcept nogil:
             s = step_of(plan, n)
             at = 0
             while at < here:
-                while plan.offset[s + 1] <= n + at:
+                while offset(plan, s + 1) <= n + at:
                     s += 1
-                row = n + at - plan.offset[s]
-                last_row = min(<ptrdiff_t>plan.active[s], row + here - at)
+                row = n + at - offset(plan, s)
+                last_row = min(active(plan, s), row + here - at)
                 point(plan, &plan.x, s, row, last_row, each + at)
                 for k in range(row, last_row):
                     if j > 0:
-                        each[BLOCK + at + k - row] = plan.between + (plan.offset[s] + k) * unit
+                        each[BLOCK + at + k - row] = plan.between + (offset(plan, s) + k) * unit
                     elif built_fault == FAULT_SHIFT:
-                        each[BLOCK + at + k - row] = plan.h + (plan.B + plan.offset[s] + k) * unit
+                        each[BLOCK + at + k - row] = plan.h + (plan.B + offset(plan, s) + k) * unit
                     else:
                         each[BLOCK + at + k - row] = plan.h + (before(plan, s) + k) * unit
                 at += last_row - row
@@ -302,11 +303,43 @@ cdef ptrdiff_t step_of(const Plan *plan, ptrdiff_t n) noexcept nogil:
     cdef ptrdiff_t low = 0, high = plan.steps, middle
     while high - low > 1:
         middle = (low + high) // 2
-        if plan.offset[middle] <= n:
+        if offset(plan, middle) <= n:
             low = middle
         else:
             high = middle
     return low
+
+
+# Workers for the weights' gradients and for the inputs', the most of any part, and bytes: carried by the loop, and
+# scratch for each worker.
+cdef struct Division:
+    int weights, inputs, most
+    ptrdiff_t carry, scratch
+
+
+cdef void divide(const Plan *plan, Team *team, Division *division) noexcept nogil:
+    cdef const Panels *panels = plan.panels
+    cdef ptrdiff_t vector = panels.lanes * panels.itemsize, total
+    cdef double work = 2.0 * panels.cell.gates * panels.hidden_size * plan.total
+    gather(team, plan.B, plan.length, plan.total, panels.vectors, operations(panels))
+    division.weights = max(1, min(<int>min(panels.vectors, <ptrdiff_t>MAX_WORKERS),
+                                  threads_for(work * (panels.hidden_size + panels.input_size))))
+    division.inputs = max(1, min(<int>MAX_WORKERS, threads_for(work * panels.input_size)))
+    division.most = max(team.rows * team.units, max(division.weights, division.inputs))
+    division.carry = 3 * plan.B * panels.vectors * vector
+    total = max(plan.B * <ptrdiff_t>sizeof(char *), SCATTER * (<ptrdiff_t>sizeof(char *) + panels.input_vectors * vector) + 64)
+    total = max(total, weights_scratch(panels, (panels.vectors + division.weights - 1) // division.weights + 1))
+    division.scratch = (total + 63) & ~<ptrdiff_t>63
+
+
+def explain(Packed packed not None, ptrdiff_t B, ptrdiff_t T, lengths):
+    """The bytes that `backward` would take beside the gradients that it returns."""
+    cdef Call call = Call.__new__(Call)
+    cdef Team team
+    cdef Division division
+    make_plan(call, &packed.panels, B, T, lengths, False, True)
+    divide(&call.plan, &team, &division)
+    return division.carry + division.scratch * division.most
 
 
 def backward(Call call not None, dy, dhn, dcn, dx, cnp.ndarray dh0, dc0):
@@ -331,28 +364,22 @@ def backward(Call call not None, dy, dhn, dcn, dx, cnp.ndarray dh0, dc0):
     """
     cdef const Plan *plan = &call.plan
     cdef const Panels *panels = plan.panels
-    cdef ptrdiff_t unit = panels.vectors * panels.lanes * panels.itemsize, H = panels.hidden_size, total, i
-    cdef char *scratches[MAX_WORKERS]
+    cdef ptrdiff_t H = panels.hidden_size, i
     cdef Backward b
+    cdef Division division
+    cdef char *scratches[MAX_WORKERS]
     cdef Buffer carry, scratch
-    cdef int j, slot, weight_workers, input_workers, most
+    cdef int j, slot
     cdef const phase *cell
     cdef cnp.ndarray d_weight_ih, d_weight_hh, sums
-    cdef double work = 2.0 * panels.cell.gates * H * plan.total
     memset(&b, 0, sizeof(Backward))
     b.plan = plan
-    gather(&b.team, plan.B, plan.length, plan.total, panels.vectors, operations(panels))
-    weight_workers = max(1, min(<int>min(panels.vectors, <ptrdiff_t>MAX_WORKERS), threads_for(work * (H + panels.input_size))))
-    input_workers = max(1, min(<int>MAX_WORKERS, threads_for(work * panels.input_size)))
-    carry = Buffer.of(3 * plan.B * unit)
-    b.dh, b.dc, b.between = carry.start, carry.start + plan.B * unit, carry.start + 2 * plan.B * unit
-    most = max(b.team.rows * b.team.units, max(weight_workers, input_workers))
-    total = max(plan.B * <ptrdiff_t>sizeof(char *), SCATTER * (<ptrdiff_t>sizeof(char *) + panels.input_vectors * panels.lanes * panels.itemsize) + 64)
-    total = max(total, weights_scratch(panels, (panels.vectors + weight_workers - 1) // weight_workers + 1))
-    total = (total + 63) & ~<ptrdiff_t>63
-    scratch = Buffer.of(total * most)
-    for i in range(most):
-        scratches[i] = scratch.start + i * total
+    divide(plan, &b.team, &division)
+    carry = Buffer.of(division.carry)
+    b.dh, b.dc, b.between = carry.start, carry.start + division.carry // 3, carry.start + 2 * (division.carry // 3)
+    scratch = Buffer.of(division.scratch * division.most)
+    for i in range(division.most):
+        scratches[i] = scratch.start + i * division.scratch
     b.scratch = scratches
     if dy is not None:
         b.dy = array3(dy)
@@ -374,13 +401,13 @@ def backward(Call call not None, dy, dhn, dcn, dx, cnp.ndarray dh0, dc0):
     with nogil:
         watch(&b.interrupt)
         run_team(loop_slice, &b, &b.team)
-        b.workers = weight_workers
-        run(weight_units, &b, weight_workers)
+        b.workers = division.weights
+        run(weight_units, &b, division.weights)
         if b.dx.base is not NULL:
             if plan.has_lengths:
                 zero_beyond(plan, &b.dx, panels.input_size)
-            b.workers = input_workers
-            run(input_rows, &b, input_workers)
+            b.workers = division.inputs
+            run(input_rows, &b, division.inputs)
     end_watch(&b.interrupt)
 
     bias = np.empty(panels.cell.gates * H, dtype)

@@ -7,8 +7,8 @@ from libc.string cimport memset
 import numpy as np
 
 from rnnfast.kernels._packed cimport Buffer, times
+from rnnfast.kernels._plan cimport evenly, pointed
 from rnnfast.kernels._products cimport BLOCK, SCATTER, Outer, outer_block, outer_scratch, zero_row
-from rnnfast.kernels._recurrent cimport evenly, pointed
 from rnnfast.kernels._runtime cimport kernels_of
 from rnnfast.kernels._tables cimport PLAIN_WIDTH, denormals_flush, denormals_restore, kernel_table, product, rows
 from rnnfast.kernels._team cimport MAX_WORKERS

@@ -5,6 +5,7 @@ cdef class Buffer:
     """Bytes that start on a cache line and live as long as this object."""
     cdef char *start
     cdef void *block
+    cdef readonly ptrdiff_t size
 
     @staticmethod
     cdef Buffer of(ptrdiff_t size)

@@ -34,6 +34,7 @@ cdef class Buffer:
         made.block = allocate(size, &made.start)
         if made.block is NULL:
             raise MemoryError(f"cannot allocate {size} bytes")
+        made.size = size
         return made
 
     def __dealloc__(self):
@@ -101,6 +102,10 @@ cdef class Packed:
     @property
     def hidden_size(self):
         return self.panels.hidden_size
+
+    @property
+    def nbytes(self):
+        return self.memory.size
 
     @property
     def training(self):

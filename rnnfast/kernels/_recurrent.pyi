@@ -3,10 +3,9 @@ from typing import Any
 import numpy.typing as npt
 
 from rnnfast.kernels._packed import Packed
+from rnnfast.kernels._plan import Call
 
 Array = npt.NDArray[Any]
-
-class Call: ...
 
 def forward(
     packed: Packed,
@@ -21,3 +20,4 @@ def forward(
     training: bool,
 ) -> Call | None: ...
 def worth_side_by_side(packed: Packed, B: int, T: int) -> bool: ...
+def explain(packed: Packed, B: int, T: int, lengths: Array | None, training: bool) -> dict[str, int]: ...

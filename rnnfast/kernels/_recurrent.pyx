@@ -2,14 +2,17 @@
 
 cimport numpy as cnp
 from libc.stdint cimport int64_t
-from libc.stdlib cimport free, malloc
-from libc.string cimport memcpy, memset
+from libc.string cimport memset
 
 import numpy as np
 
 from rnnfast.kernels._threads import get_num_threads
 
 from rnnfast.kernels._packed cimport Buffer, Packed, Panels, row_bytes, times
+from rnnfast.kernels._plan cimport (
+    Call, Plan, active, array3, before, evenly, load_state, make_plan, move, offset, point, pointed, running, store_state,
+    units_from, zero_beyond,
+)
 from rnnfast.kernels._tables cimport (
     MAX_PHASES, PLAIN_WIDTH, denormals_flush, denormals_restore, kernel_table, phase, product, rows, step,
 )
@@ -21,75 +24,6 @@ cnp.import_array()
 # Bytes of pre-activations that the input product makes at once: they wait in the second cache for their steps.
 cdef enum:
     CHUNK_BYTES = 192 * 1024
-
-
-cdef Array3 array3(cnp.ndarray array):
-    cdef Array3 made
-    made.base = cnp.PyArray_BYTES(array)
-    made.batch, made.time, made.element = cnp.PyArray_STRIDE(array, 0), cnp.PyArray_STRIDE(array, 1), cnp.PyArray_STRIDE(array, 2)
-    return made
-
-
-cdef rows evenly(char *base, ptrdiff_t stride) noexcept nogil:
-    cdef rows made
-    made.base, made.stride, made.each = base, stride, NULL
-    return made
-
-
-cdef rows pointed(char **each) noexcept nogil:
-    cdef rows made
-    made.base, made.stride, made.each = NULL, 0, each
-    return made
-
-
-cdef int make_plan(Call call, lengths) except -1:
-    """Order the rows and count the running ones of each step."""
-    cdef Plan *plan = &call.plan
-    cdef ptrdiff_t B = plan.B, T = plan.T, s, j
-    cdef cnp.ndarray order, ordered
-    plan.has_lengths = lengths is not None
-    if plan.has_lengths:
-        order = np.argsort(-lengths, kind="stable").astype(np.int64)
-        ordered = lengths[order]
-    # Not T: without rows nothing bounds it.
-    plan.steps = 0 if B == 0 else T if lengths is None else ordered[0]
-    call.order = Buffer.of(times(2 * (B + plan.steps + 1), sizeof(int64_t)))
-    plan.row = <int64_t *>call.order.start
-    plan.length, plan.active = plan.row + B, plan.row + 2 * B
-    plan.offset = plan.active + plan.steps + 1
-    if lengths is None:
-        for j in range(B):
-            plan.row[j], plan.length[j] = j, T
-    else:
-        memcpy(plan.row, cnp.PyArray_DATA(order), B * sizeof(int64_t))
-        memcpy(plan.length, cnp.PyArray_DATA(ordered), B * sizeof(int64_t))
-    plan.offset[0] = 0
-    j = B
-    for s in range(plan.steps + 1):
-        while j > 0 and plan.length[j - 1] <= s:
-            j -= 1
-        plan.active[s] = j
-        if s < plan.steps:
-            plan.offset[s + 1] = plan.offset[s] + j
-    plan.total = plan.offset[plan.steps]
-    return 0
-
-
-cdef void point(const Plan *plan, const Array3 *array, ptrdiff_t s, ptrdiff_t first, ptrdiff_t last, char **each) noexcept nogil:
-    """Where the rows [first, last) of step s lie in an array of the caller."""
-    cdef ptrdiff_t j, time
-    for j in range(first, last):
-        time = plan.length[j] - 1 - s if plan.reverse else s
-        each[j - first] = array.base + plan.row[j] * array.batch + time * array.time
-
-
-cdef ptrdiff_t before(const Plan *plan, ptrdiff_t s) noexcept nogil:
-    """The saved row of the state before row 0 of step s; the state after it is at row B + offset[s]."""
-    return plan.B + plan.offset[s - 1] if s > 0 else 0
-
-
-cdef ptrdiff_t running(const Plan *plan, ptrdiff_t s, ptrdiff_t last) noexcept nogil:
-    return min(<ptrdiff_t>plan.active[s], last)
 
 
 cdef struct Forward:
@@ -106,13 +40,50 @@ cdef struct Forward:
     Interrupt interrupt
 
 
-cdef ptrdiff_t scratch_bytes(const Plan *plan, ptrdiff_t count, ptrdiff_t chunk) noexcept nogil:
-    """What a slice of `count` rows needs in inference: states, and a chunk of gates."""
-    cdef ptrdiff_t total = 4 * count * plan.panels.vectors * plan.panels.lanes * plan.panels.itemsize
+# Bytes that a call takes beside what its caller gives.
+cdef struct Needs:
+    ptrdiff_t saved  # from forward to backward
+    ptrdiff_t scratch, each  # while it runs
+
+
+cdef int plan_forward(const Plan *plan, Forward *f, Needs *needs) except -1:
+    """Divide the work and count the bytes."""
+    cdef const Panels *panels = plan.panels
+    cdef ptrdiff_t unit = panels.vectors * panels.lanes * panels.itemsize, widest = 0, gates = 0, i
     cdef int j
-    for j in range(plan.panels.cell.phases):
-        total += chunk * row_bytes(plan.panels, j)
-    return 0 if plan.training else total
+    memset(f, 0, sizeof(Forward))
+    f.plan = plan
+    gather(&f.team, plan.B, plan.length, plan.total, panels.vectors, operations(panels))
+    for i in range(f.team.rows):
+        widest = max(widest, f.team.row[i + 1] - f.team.row[i])
+    for j in range(panels.cell.phases):
+        f.chunk = max(f.chunk, row_bytes(panels, j))
+        gates += row_bytes(panels, j)
+    f.chunk = max(widest, min(plan.total, CHUNK_BYTES // max(f.chunk, 1)))
+    # All sizes here, and those of backward, are sums of a few of these at most.
+    times(plan.B + plan.total, gates + 4 * (unit + <ptrdiff_t>sizeof(char *)))
+    needs.each = 2 * f.chunk * f.team.rows * f.team.units * <ptrdiff_t>sizeof(char *)
+    needs.saved = needs.scratch = 0
+    if plan.training:
+        needs.saved = (plan.B + plan.total) * unit * (2 if panels.cell.has_c else 1) + plan.total * gates
+        needs.saved += plan.total * unit if panels.cell.phases > 1 else 0
+    else:
+        needs.scratch = f.team.rows * ((4 * widest * unit + f.chunk * gates + 63) & ~<ptrdiff_t>63)
+    return 0
+
+
+cdef void lay_out(Plan *plan, char *at) noexcept nogil:
+    """Where the states and gates are saved."""
+    cdef const Panels *panels = plan.panels
+    cdef ptrdiff_t unit = panels.vectors * panels.lanes * panels.itemsize
+    plan.h = at
+    at += (plan.B + plan.total) * unit
+    plan.c = at
+    at += (plan.B + plan.total) * unit if panels.cell.has_c else 0
+    plan.gates[0] = at
+    if panels.cell.phases > 1:
+        plan.gates[1] = at + plan.total * row_bytes(panels, 0)
+        plan.between = plan.gates[1] + plan.total * row_bytes(panels, 1)
 
 
 cdef void forward_slice(void *context, int index) noexcept nogil:
@@ -169,10 +140,10 @@ cdef void forward_rows(Forward *f, const Plan *plan, int index, ptrdiff_t first,
     if not meet_team(&f.team, index, &f.interrupt):
         return
 
-    while s < plan.steps and plan.active[s] > first and not interrupted(&f.interrupt):
+    while s < plan.steps and active(plan, s) > first and not interrupted(&f.interrupt):
         # As many steps as fit the chunk, and at least one.
         taken, end = 0, s
-        while end < plan.steps and plan.active[end] > first:
+        while end < plan.steps and active(plan, end) > first:
             n = running(plan, end, last) - first
             if taken + n > f.chunk:
                 break
@@ -183,7 +154,7 @@ cdef void forward_rows(Forward *f, const Plan *plan, int index, ptrdiff_t first,
             at = 0
             for done in range(s, end):
                 for n in range(running(plan, done, last) - first):
-                    row = plan.offset[done] + first + n if plan.training else at
+                    row = offset(plan, done) + first + n if plan.training else at
                     gate_rows[at] = (plan.gates[j] if plan.training else gates[j]) + row * row_bytes(panels, j)
                     at += 1
             input_product(panels, j, x_rows, gate_rows, taken, from_vector, to_vector)
@@ -192,12 +163,12 @@ cdef void forward_rows(Forward *f, const Plan *plan, int index, ptrdiff_t first,
             n = running(plan, done, last) - first
             if plan.training:
                 operand = evenly(plan.h + (before(plan, done) + first) * unit, unit)
-                after = evenly(plan.h + (plan.B + plan.offset[done] + first) * unit, unit)
+                after = evenly(plan.h + (plan.B + offset(plan, done) + first) * unit, unit)
                 if has_c:
                     now.c_before = evenly(plan.c + (before(plan, done) + first) * unit + skip, unit)
-                    c_after = evenly(plan.c + (plan.B + plan.offset[done] + first) * unit, unit)
+                    c_after = evenly(plan.c + (plan.B + offset(plan, done) + first) * unit, unit)
                 if phases > 1:
-                    between = plan.between + (plan.offset[done] + first) * unit
+                    between = plan.between + (offset(plan, done) + first) * unit
             else:
                 operand, after, c_after = evenly(h, unit), evenly(h_next, unit), evenly(c, unit)
                 now.c_before = evenly(c + skip, unit)
@@ -205,7 +176,7 @@ cdef void forward_rows(Forward *f, const Plan *plan, int index, ptrdiff_t first,
             now.c = evenly(c_after.base + skip if has_c else NULL, unit)
             now.between = evenly(between + skip if between is not NULL else NULL, unit)
             for j in range(phases):
-                row = plan.offset[done] + first if plan.training else at
+                row = offset(plan, done) + first if plan.training else at
                 now.gates[j] = evenly((plan.gates[j] if plan.training else gates[j]) + row * row_bytes(panels, j)
                                       + skip * panels.cell.phase[j].slots, row_bytes(panels, j))
             at += n
@@ -230,32 +201,6 @@ cdef void forward_rows(Forward *f, const Plan *plan, int index, ptrdiff_t first,
                 h = h_next
                 h_next = swap
         s = end
-
-
-cdef ptrdiff_t units_from(const Panels *panels, ptrdiff_t first, ptrdiff_t last) noexcept nogil:
-    """How many units the vectors [first, last) hold."""
-    return min(panels.hidden_size, last * panels.lanes) - first * panels.lanes
-
-
-cdef void move(char **each, ptrdiff_t count, ptrdiff_t bytes) noexcept nogil:
-    cdef ptrdiff_t r
-    if bytes:
-        for r in range(count):
-            each[r] += bytes
-
-
-cdef void load_state(const kernel_table *table, char *to, char *state, ptrdiff_t row, ptrdiff_t H, ptrdiff_t size) noexcept nogil:
-    """One row of a caller's state, or zeros where there is none."""
-    cdef rows target = evenly(to, 0), source
-    if state is NULL:
-        memset(to, 0, (H + table.lanes - 1) // table.lanes * table.lanes * size)
-    else:
-        source = evenly(state + row * H * size, 0)
-        table.load_rows(&target, &source, size, 1, H)
-
-
-cdef void store_state(char *state, char *source, ptrdiff_t row, ptrdiff_t H, ptrdiff_t size) noexcept nogil:
-    memcpy(state + row * H * size, source, H * size)
 
 
 cdef void input_product(const Panels *panels, int j, char **x_rows, char **gate_rows, ptrdiff_t count, ptrdiff_t first,
@@ -342,83 +287,64 @@ def forward(Packed packed not None, cnp.ndarray x, h0, c0, lengths, bint reverse
     """
     cdef Call call = Call.__new__(Call)
     cdef Plan *plan = &call.plan
-    cdef const Panels *panels = &packed.panels
-    cdef ptrdiff_t unit = panels.vectors * panels.lanes * panels.itemsize, total = 0, widest = 0, states, i
-    cdef int j
     cdef Forward f
+    cdef Needs needs
     cdef char *scratches[MAX_WORKERS]
     cdef Buffer scratch, each
-    plan.panels, plan.reverse, plan.training = panels, reverse, training
-    plan.B, plan.T = cnp.PyArray_DIM(x, 0), cnp.PyArray_DIM(x, 1)
+    cdef ptrdiff_t i
+    make_plan(call, &packed.panels, cnp.PyArray_DIM(x, 0), cnp.PyArray_DIM(x, 1), lengths, reverse, training)
+    plan_forward(plan, &f, &needs)
     plan.x, plan.y = array3(x), array3(y)
-    make_plan(call, lengths)
-    # All sizes below, and those of backward, are sums of a few of these at most.
-    for j in range(panels.cell.phases):
-        total += row_bytes(panels, j)
-    times(plan.B + plan.total, total + 4 * (unit + <ptrdiff_t>sizeof(char *)))
     if training:
-        total = 0
         call.packed, call.x = packed, x
-        states = (plan.B + plan.total) * unit
-        for j in range(panels.cell.phases):
-            total += plan.total * row_bytes(panels, j)
-        total += states * (2 if panels.cell.has_c else 1) + (plan.total * unit if panels.cell.phases > 1 else 0)
-        call.saved = Buffer.of(total)
-        plan.h = call.saved.start
-        plan.c = plan.h + states
-        plan.gates[0] = plan.c + (states if panels.cell.has_c else 0)
-        plan.gates[1] = plan.gates[0] + plan.total * row_bytes(panels, 0)
-        if panels.cell.phases > 1:
-            plan.between = plan.gates[1] + plan.total * row_bytes(panels, 1)
-    memset(&f, 0, sizeof(Forward))
-    f.plan = plan
+        call.saved = Buffer.of(needs.saved)
+        lay_out(plan, call.saved.start)
     f.h0 = cnp.PyArray_BYTES(<cnp.ndarray>h0) if h0 is not None else NULL
     f.c0 = cnp.PyArray_BYTES(<cnp.ndarray>c0) if c0 is not None else NULL
     f.hn = cnp.PyArray_BYTES(hn)
     f.cn = cnp.PyArray_BYTES(<cnp.ndarray>cn) if cn is not None else NULL
-    gather(&f.team, plan.B, plan.length, plan.total, panels.vectors, operations(panels))
-    for i in range(f.team.rows):
-        widest = max(widest, f.team.row[i + 1] - f.team.row[i])
-    for j in range(panels.cell.phases):
-        f.chunk = max(f.chunk, row_bytes(panels, j))
-    f.chunk = max(widest, min(plan.total, CHUNK_BYTES // max(f.chunk, 1)))
-    each = Buffer.of(2 * f.chunk * f.team.rows * f.team.units * sizeof(char *))
-    total = (scratch_bytes(plan, widest, f.chunk) + 63) & ~<ptrdiff_t>63
-    scratch = Buffer.of(total * f.team.rows)
+    each = Buffer.of(needs.each)
+    scratch = Buffer.of(needs.scratch)
     f.each, f.scratch = <char **>each.start, scratches
     for i in range(f.team.rows):
-        scratches[i] = scratch.start + i * total
+        scratches[i] = scratch.start + i * (needs.scratch // f.team.rows)
     with nogil:
         if plan.has_lengths:
-            zero_beyond(plan, &plan.y, panels.hidden_size)
+            zero_beyond(plan, &plan.y, packed.panels.hidden_size)
         watch(&f.interrupt)
         run_team(forward_slice, &f, &f.team)
     end_watch(&f.interrupt)
     return call if training else None
 
 
-cdef void zero_beyond(const Plan *plan, const Array3 *array, ptrdiff_t columns) noexcept nogil:
-    """Zero a caller's array where the sequences have ended."""
-    cdef ptrdiff_t j, t, k, size = plan.panels.itemsize
-    cdef char *at
-    for j in range(plan.B):
-        for t in range(plan.length[j], plan.T):
-            at = array.base + plan.row[j] * array.batch + t * array.time
-            if array.element == size:
-                memset(at, 0, columns * size)
-            else:
-                for k in range(columns):
-                    memset(at + k * array.element, 0, size)
+def explain(Packed packed not None, ptrdiff_t B, ptrdiff_t T, lengths, bint training):
+    """How `forward` would divide its time loop, and the bytes that it would take.
+
+    Returns
+    -------
+    dict of str to int
+        slices of the rows and of the units; packed, saved and scratch bytes; steps of all rows.
+    """
+    cdef Call call = Call.__new__(Call)
+    cdef Forward f
+    cdef Needs needs
+    make_plan(call, &packed.panels, B, T, lengths, False, training)
+    plan_forward(&call.plan, &f, &needs)
+    return {
+        "row_slices": f.team.rows, "unit_slices": f.team.units, "packed": packed.memory.size, "steps": call.plan.total,
+        "saved": needs.saved + call.order.size if training else 0,
+        "scratch": needs.scratch + needs.each + (0 if training else call.order.size),
+    }
 
 
 def worth_side_by_side(Packed packed not None, ptrdiff_t B, ptrdiff_t T):
-    """Whether two directions over (B, T) had better run side by side: each has a fifth of a millisecond to do, and both
+    """Whether two directions over (B, T) had better run side by side: each has a tenth of a millisecond to do, and both
     find threads."""
     cdef Team team
     cdef cnp.ndarray lengths = np.full(B, T, np.int64)
     cdef double work = operations(&packed.panels)
     gather(&team, B, <int64_t *>cnp.PyArray_DATA(lengths), B * T, packed.panels.vectors, work)
-    return 2 * team.rows * team.units <= get_num_threads() and threads_for(work * B * T / 5) > 1
+    return 2 * team.rows * team.units <= get_num_threads() and threads_for(work * B * T) > 1
 
 
 cdef double operations(const Panels *panels) noexcept nogil:

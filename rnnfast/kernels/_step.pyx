@@ -6,7 +6,8 @@ from libc.string cimport memcpy, memset
 import numpy as np
 
 from rnnfast.kernels._packed cimport Buffer, Packed, Panels, row_bytes, times
-from rnnfast.kernels._recurrent cimport evenly, input_product, load_state, recurrent_product, store_state
+from rnnfast.kernels._plan cimport evenly, load_state, store_state
+from rnnfast.kernels._recurrent cimport input_product, recurrent_product
 from rnnfast.kernels._tables cimport MAX_PHASES, denormals_flush, denormals_restore, rows, step
 
 cnp.import_array()

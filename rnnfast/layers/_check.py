@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from rnnfast import ops
 from rnnfast.layers._block import real_array
 
 
@@ -50,30 +51,9 @@ def output_gradient(dy: Any, shape: tuple[int, ...], dtype: np.dtype) -> np.ndar
     return dy
 
 
-def sequence_lengths(lengths: Any, shape: tuple[int, ...]) -> np.ndarray:
-    """Lengths of sequences whose leading axes are `shape`: (B, T), or (T,) for one unbatched sequence.
-
-    Returns
-    -------
-    numpy.ndarray
-        intp (B,), each from 0 to T.
-    """
-    if len(shape) not in (1, 2):
-        raise ValueError(f"lengths need x of shape (B, T, ...) or (T, ...), got leading axes {shape}")
-    lengths = np.asarray(lengths)
-    rows, steps = shape if len(shape) == 2 else (1, shape[0])
-    if lengths.dtype.kind not in "iu" and lengths.size:
-        raise TypeError(f"lengths must be integers, got dtype {lengths.dtype}")
-    if lengths.shape != (rows,) and not (lengths.shape == () and len(shape) == 1):
-        raise ValueError(f"lengths must have shape ({rows},), one for each sequence, got {lengths.shape}")
-    if lengths.size and not (lengths.min() >= 0 and lengths.max() <= steps):
-        raise ValueError(f"lengths must be from 0 to {steps}, got {lengths.min()} to {lengths.max()}")
-    return lengths.reshape(rows).astype(np.intp)
-
-
 def padding(lengths: Any, shape: tuple[int, ...]) -> np.ndarray | None:
     """True where a step lies beyond its sequence's end, bool of `shape`; None when there are no lengths."""
     if lengths is None:
         return None
-    lengths = sequence_lengths(lengths, shape)
+    lengths = ops.sequence_lengths(lengths, shape)
     return (np.arange(shape[-1]) >= lengths[:, None]).reshape(shape)

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from rnnfast import ops
 from rnnfast.layers import _check
 from rnnfast.layers._base import Axis, Backward, BackwardOnce, Layer
 
@@ -70,7 +71,7 @@ class Last(Layer):
         if lengths is None:
             ends = np.full(x.shape[0] if x.ndim == 3 else 1, x.shape[-2])
         else:
-            ends = _check.sequence_lengths(lengths, x.shape[:-1])
+            ends = ops.sequence_lengths(lengths, x.shape[:-1])
         rows = np.flatnonzero(ends)
         return rows, ends[rows] - 1, x.shape[-1] // directions
 

@@ -14,6 +14,7 @@ from rnnfast.layers._base import BackwardOnce, Block, StatefulLayer, draw_key, f
 from rnnfast.layers._direction import Direction, check_bias
 
 if TYPE_CHECKING:
+    from rnnfast.layers.explain import Plan
     from rnnfast.layers.stream import Stream
 
 Array = np.ndarray
@@ -182,6 +183,22 @@ class Recurrent(StatefulLayer):
 
         return (y, new), backward
 
+    def explain(self, batch_size: int, seq_len: int, lengths: Any = None) -> "Plan":
+        """What a call will do and take: kernel, instruction set, arithmetic, threads, bytes. Print it for a table.
+
+        Parameters
+        ----------
+        batch_size, seq_len : int
+        lengths : array_like of int (B,), optional
+
+        Returns
+        -------
+        rnnfast.layers.explain.Plan
+        """
+        from rnnfast.layers.explain import plan
+
+        return plan(self, batch_size, seq_len, lengths)
+
     def stream(self, batch_size: int = 1) -> "Stream":
         """Run step by step: ``y_t = stream(x_t)`` with x_t (B, I), the state kept between calls.
 
@@ -222,7 +239,7 @@ class Recurrent(StatefulLayer):
         y_last = np.empty((*x.shape[:-1], self.output_size), self.block.dtype) if out is None else out
         x = restore.enter(x)
         if restore.unbatched and lengths is not None:
-            lengths = _check.sequence_lengths(lengths, (x.shape[1],))
+            lengths = ops.sequence_lengths(lengths, (x.shape[1],))
         restore.state_shape = (len(self._directions), x.shape[0], self.hidden_size)
         h, c = self._split_state(state, restore, "state")
         D, H = self.num_directions, self.hidden_size

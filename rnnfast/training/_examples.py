@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from rnnfast import ops
 from rnnfast.layers import _check
 
 
@@ -30,7 +31,7 @@ class Examples:
             raise ValueError(f"x and y must have equally many sequences, got shapes {self.x.shape} and {self.y.shape}")
         self.lengths = None
         if lengths is not None:
-            self.lengths = _check.sequence_lengths(lengths, self.x.shape[:2])
+            self.lengths = ops.sequence_lengths(lengths, self.x.shape[:2])
             if timed and self.y is not None and self.y.shape[1:2] != self.x.shape[1:2]:
                 raise ValueError(f"x and y must have equally many steps, got shapes {self.x.shape} and {self.y.shape}")
         self.timed = timed

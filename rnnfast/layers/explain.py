@@ -1,0 +1,132 @@
+"""What a call of a recurrent layer will do and take, before it is made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from rnnfast import ops
+from rnnfast.kernels import _gradients, _recurrent, _runtime
+from rnnfast.kernels._threads import get_num_threads
+from rnnfast.layers import _check
+
+if TYPE_CHECKING:
+    from rnnfast.layers.recurrent import Recurrent
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What one call will do. All sizes are in bytes; print it for a table.
+
+    Attributes
+    ----------
+    cell : str
+        The cell and its variant.
+    dtype, instruction_set : str
+    steps : int
+        Steps of all sequences: the sum of their lengths.
+    operations : float
+        Floating-point operations of the matrix products of one inference; training has three times as many.
+    threads : int
+        Set by `rnnfast.set_num_threads`.
+    row_slices, unit_slices : int
+        Into how many parts a time loop divides the rows of the batch, and the units: as many threads as their product.
+    side_by_side : bool
+        Whether the two directions run at the same time.
+    parameters : int
+    packed_inference, packed_training : int
+        The packed copy of the weights that is kept while they do not change.
+    output : int
+        y, for the caller.
+    inference : int
+        Workspace of a call, freed when it returns: it does not grow with the number of steps, but for what a
+        stack hands from layer to layer.
+    training : int
+        What `forward` keeps for `backward`, x and y not counted.
+    backward : int
+        Workspace of `backward`, beside the gradients that it returns.
+    """
+
+    cell: str
+    dtype: str
+    instruction_set: str
+    steps: int
+    operations: float
+    threads: int
+    row_slices: int
+    unit_slices: int
+    side_by_side: bool
+    parameters: int
+    packed_inference: int
+    packed_training: int
+    output: int
+    inference: int
+    training: int
+    backward: int
+
+    def __str__(self) -> str:
+        beside = ", directions side by side" if self.side_by_side else ""
+        rows = [
+            ("kernel", f"{self.cell}, {self.dtype}, {self.instruction_set}"),
+            ("steps", f"{self.steps:,}"),
+            ("arithmetic", f"{self.operations / 1e6:,.1f} Mflop, in training {3 * self.operations / 1e6:,.1f}"),
+            ("threads", f"{self.row_slices} x {self.unit_slices} (rows x units) of {self.threads}{beside}"),
+            ("parameters", _bytes(self.parameters)),
+            ("packed", f"{_bytes(self.packed_inference)}, for training {_bytes(self.packed_training)}"),
+            ("output", _bytes(self.output)),
+            ("inference", f"{_bytes(self.inference)} while it runs"),
+            ("training", f"{_bytes(self.training)} from forward to backward"),
+            ("backward", f"{_bytes(self.backward)} while it runs"),
+        ]
+        return "\n".join(f"{name:<12}{value}" for name, value in rows)
+
+
+def plan(layer: Recurrent, batch_size: int, seq_len: int, lengths: Any = None) -> Plan:
+    """See `Recurrent.explain`."""
+    B, T = _check.size(batch_size, "batch_size"), _check.size(seq_len, "seq_len")
+    ends = None if lengths is None else ops.sequence_lengths(lengths, (B, T))
+    D, size = layer.num_directions, layer.block.dtype.itemsize
+    between = B * T * layer.output_size * size  # what one layer hands to the next
+    packed_inference = packed_training = scratch = saved = backward = 0
+    work, first, beside = 0.0, dict[str, int](), False
+    for direction in layer._directions:
+        weights = direction.weights(layer.block)
+        packed = ops.pack(layer.cell, weights, **direction.options, training=True)
+        inference = _recurrent.explain(packed, B, T, ends, False)
+        training = _recurrent.explain(packed, B, T, ends, True)
+        if not first:
+            first, beside = training, D == 2 and _recurrent.worth_side_by_side(packed, B, T)
+        packed_training += packed.nbytes
+        packed_inference += ops.pack(layer.cell, weights, **direction.options).nbytes
+        saved += training["saved"]
+        scratch = max(scratch, inference["scratch"])
+        backward = max(backward, training["scratch"], _gradients.explain(packed, B, T, ends))
+        work += 2.0 * ops.GATES[layer.cell] * layer.hidden_size * (direction.input_size + layer.hidden_size)
+    together = 2 if beside else 1
+    return Plan(
+        cell=" ".join([layer.cell, *(f"{name}={value}" for name, value in layer.options.items())]),
+        dtype=str(layer.block.dtype),
+        instruction_set=_runtime.isa(),
+        steps=first["steps"],
+        operations=work * first["steps"],
+        threads=get_num_threads(),
+        row_slices=first["row_slices"],
+        unit_slices=first["unit_slices"],
+        side_by_side=beside,
+        parameters=layer.block.data.nbytes,
+        packed_inference=packed_inference,
+        packed_training=packed_training,
+        output=between,
+        inference=scratch * together + between * min(layer.num_layers - 1, 2),
+        training=saved + between * (layer.num_layers - 1),
+        backward=backward * together,
+    )
+
+
+def _bytes(count: float) -> str:
+    """Bytes as a person reads them."""
+    for unit in ("B", "KiB", "MiB"):
+        if count < 1000:
+            return f"{count:.3g} {unit}"
+        count /= 1024
+    return f"{count:.3g} GiB"
