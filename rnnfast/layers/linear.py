@@ -85,11 +85,11 @@ class Linear(Layer):
         }
 
     def _packed(self) -> PackedMatrix:
-        """Weight and bias in the kernels' layout, made anew when they have changed."""
+        """Weight, bias and activation in the kernels' layout, made anew when they have changed."""
         version, cached = self.block.version, self._cache_packed
         if cached is None or cached[0] != version:
             bias = self.block.array("bias") if self.bias else None
-            cached = self._cache_packed = (version, PackedMatrix(self.block.array("weight").T, bias))
+            cached = self._cache_packed = (version, PackedMatrix(self.block.array("weight").T, bias, self.activation))
         return cached[1]
 
     def _apply(self, x: Any, lengths: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
@@ -97,16 +97,6 @@ class Linear(Layer):
         _check.features(x, self.in_features, "Linear")
         beyond = _check.padding(lengths, x.shape[:-1])
         y = ops.linear(x, self.block.array("weight"), packed=self._packed())
-        if self.activation == "relu":
-            np.maximum(y, 0, out=y)
-        elif self.activation == "tanh":
-            np.tanh(y, out=y)
-        elif self.activation == "sigmoid":
-            # σ(a) = (1 + tanh(a / 2)) / 2, which cannot overflow.
-            y *= 0.5
-            np.tanh(y, out=y)
-            y += 1
-            y *= 0.5
         if beyond is not None:
             y[beyond] = 0
         return x, y, beyond
