@@ -117,6 +117,7 @@ setup(
             extension("_recurrent"),
             extension("_gradients"),
             extension("_step"),
+            extension("_stream"),
             extension("_linear"),
             extension("_passes"),
         ],

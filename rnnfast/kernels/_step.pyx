@@ -1,172 +1,165 @@
-"""One direction, one step at a time: the state is kept, and no step allocates."""
+"""One step of a recurrent or linear layer: the same panels and arithmetic as a whole sequence, hence the same bits.
+Memory is had once, by the constructors."""
 
 cimport numpy as cnp
-from libc.string cimport memcpy, memset
+from libc.string cimport memset
 
 import numpy as np
 
+from rnnfast.kernels._linear cimport PackedMatrix, affine_rows
 from rnnfast.kernels._packed cimport Buffer, Packed, Panels, row_bytes, times
-from rnnfast.kernels._plan cimport evenly, load_state, store_state
+from rnnfast.kernels._plan cimport evenly, load_state, pointed, store_state
 from rnnfast.kernels._recurrent cimport input_product, recurrent_product
-from rnnfast.kernels._tables cimport MAX_PHASES, denormals_flush, denormals_restore, rows, step
+from rnnfast.kernels._tables cimport rows
 
 cnp.import_array()
 
 
-cdef extern from *:
-    enum: __ATOMIC_ACQUIRE
-    enum: __ATOMIC_RELEASE
-    bint __atomic_test_and_set(void *flag, int order) nogil
-    void __atomic_clear(void *flag, int order) nogil
+cdef char *aligned(char *address) noexcept nogil:
+    return <char *>((<size_t>address + 63) & ~<size_t>63)
 
 
-cdef class Chain:
-    """Calls of one value, one after another. One thread at a time may call it, or be inside ``with chain:``; whoever
-    comes meanwhile gets a RuntimeError.
-
-    Parameters
-    ----------
-    steps : tuple of callable
-    """
-    cdef readonly tuple steps
-    cdef char taken
-
-    def __cinit__(self, tuple steps not None):
-        self.steps = steps
-
-    cdef int enter(self) except -1:
-        if __atomic_test_and_set(&self.taken, __ATOMIC_ACQUIRE):
-            raise RuntimeError("this stream is in use by another thread; give each thread a stream of its own")
-        return 0
-
-    def __enter__(self):
-        self.enter()
-
-    def __exit__(self, kind, error, traceback):
-        __atomic_clear(&self.taken, __ATOMIC_RELEASE)
-
-    def __call__(self, x, out=None):
-        """The last step's result; where `out` is given, a copy there."""
-        self.enter()
-        try:
-            for step in self.steps:
-                x = step(x)
-            if out is None:
-                return x
-            if out.shape != x.shape:
-                raise ValueError(f"out must have shape {x.shape}, got {out.shape}")
-            out[...] = x
-            return out
-        finally:
-            __atomic_clear(&self.taken, __ATOMIC_RELEASE)
+cdef class Step:
+    cdef char **advance(self, char **x, const ptrdiff_t *slots, ptrdiff_t count) noexcept nogil:
+        return x
 
 
-cdef class Stepper:
-    """The same panels and arithmetic as a whole sequence, hence the same bits, one step a call. For one thread at a time.
+cdef class RecurrentStep(Step):
+    """One direction of a recurrent layer, with the state of each sequence.
 
     Parameters
     ----------
     packed : Packed
-    batch_size : int
+    rows : int
+        How many sequences.
     """
-    cdef Packed packed
-    cdef Buffer memory
-    cdef readonly cnp.ndarray y
-    cdef ptrdiff_t B
-    cdef int type_number
-    cdef char **x_rows
-    cdef char **gate_rows[MAX_PHASES]
-    cdef char *h
-    cdef char *h_next
-    cdef step now
 
-    def __cinit__(self, Packed packed not None, ptrdiff_t batch_size):
+    def __cinit__(self, Packed packed not None, ptrdiff_t rows):
         cdef const Panels *panels = &packed.panels
-        cdef ptrdiff_t B = batch_size, unit = panels.vectors * panels.lanes * panels.itemsize, total, r
-        cdef int j
+        cdef ptrdiff_t unit = panels.vectors * panels.lanes * panels.itemsize, total, r
+        cdef int j, phases = panels.cell.phases
+        cdef char **pointers
         cdef char *at
-        self.packed, self.B = packed, B
-        self.type_number = cnp.NPY_FLOAT if panels.itemsize == 4 else cnp.NPY_DOUBLE
-        total = 3 * sizeof(char *) + 4 * unit
-        for j in range(panels.cell.phases):
+        self.packed, self.rows, self.has_state = packed, rows, True
+        self.input_size, self.output_size = panels.input_size, panels.hidden_size
+        self.work = <double>panels.cell.gates * panels.hidden_size * (panels.input_size + panels.hidden_size)
+        total = (6 + phases) * sizeof(char *) + 4 * unit
+        for j in range(phases):
             total += row_bytes(panels, j)
-        total = times(B, total) + 64
+        total = times(rows, total) + 64
         self.memory = Buffer.of(total)
         memset(self.memory.start, 0, total)
-        self.x_rows = <char **>self.memory.start
-        at = <char *>((<size_t>(self.x_rows + 3 * B) + 63) & ~<size_t>63)
-        self.h, self.h_next = at, at + B * unit
-        self.now.c = self.now.c_before = evenly(at + 2 * B * unit, unit)
-        self.now.between = evenly(at + 3 * B * unit, unit)
-        at += 4 * B * unit
-        for j in range(panels.cell.phases):
+        pointers = <char **>self.memory.start
+        self.h, self.spare, self.c = pointers, pointers + rows, pointers + 2 * rows
+        self.row_h, self.row_spare, self.row_c = pointers + 3 * rows, pointers + 4 * rows, pointers + 5 * rows
+        at = aligned(<char *>(pointers + (6 + phases) * rows))
+        for r in range(rows):
+            self.h[r], self.spare[r], self.c[r] = at, at + unit, at + 2 * unit
+            at += 3 * unit
+        self.now.between = evenly(at, unit)
+        at += rows * unit
+        for j in range(phases):
             self.now.gates[j] = evenly(at, row_bytes(panels, j))
-            self.gate_rows[j] = self.x_rows + (j + 1) * B
-            for r in range(B):
-                self.gate_rows[j][r] = at + r * row_bytes(panels, j)
-            at += B * row_bytes(panels, j)
-        self.now.vectors, self.now.count = panels.vectors, B
-        self.y = np.zeros((B, panels.hidden_size), packed.dtype)
+            self.gate_rows[j] = pointers + (6 + j) * rows
+            for r in range(rows):
+                self.gate_rows[j][r] = at
+                at += row_bytes(panels, j)
+        self.now.vectors = panels.vectors
 
-    def __call__(self, cnp.ndarray x not None):
-        """Advance one step.
+    @property
+    def dtype(self):
+        return self.packed.dtype
+
+    cdef char **advance(self, char **x, const ptrdiff_t *slots, ptrdiff_t count) noexcept nogil:
+        cdef const Panels *panels = &self.packed.panels
+        cdef char **h = self.h
+        cdef char **spare = self.spare
+        cdef char **c = self.c
+        cdef ptrdiff_t r
+        cdef int j
+        if slots is not NULL:
+            h, spare, c = self.row_h, self.row_spare, self.row_c
+            for r in range(count):
+                h[r], spare[r], c[r] = self.h[slots[r]], self.spare[slots[r]], self.c[slots[r]]
+        self.now.h_before, self.now.h = pointed(h), pointed(spare)
+        self.now.c_before = self.now.c = pointed(c)
+        self.now.count = count
+        for j in range(panels.cell.phases):
+            input_product(panels, j, x, self.gate_rows[j], count, 0, panels.vectors)
+        for j in range(panels.cell.phases):
+            recurrent_product(panels, j, &self.now, &self.now.h_before if j == 0 else &self.now.between, count, 0,
+                              panels.vectors, False, False)
+        # The new state lies where there was room; what was the state is room now.
+        if slots is NULL:
+            self.h, self.spare = spare, h
+        else:
+            for r in range(count):
+                self.h[slots[r]], self.spare[slots[r]] = spare[r], h[r]
+        return spare
+
+    def clear(self, cnp.ndarray numbers not None):
+        """Set the state of sequences to zero.
 
         Parameters
         ----------
-        x : ndarray of shape (B, I)
-            C-contiguous, aligned, of the layer's dtype.
-
-        Returns
-        -------
-        ndarray of shape (B, H)
-            The same array at every call.
+        numbers : ndarray of intp (n,), contiguous, each in range
+            As in `get` and `set`, which sequences. The caller has checked them.
         """
         cdef const Panels *panels = &self.packed.panels
-        cdef ptrdiff_t r, width = panels.input_size * panels.itemsize
-        cdef unsigned mode
-        if (cnp.PyArray_TYPE(x) != self.type_number or cnp.PyArray_NDIM(x) != 2 or cnp.PyArray_DIM(x, 0) != self.B
-                or cnp.PyArray_DIM(x, 1) != panels.input_size or not cnp.PyArray_ISCARRAY_RO(x)):
-            raise ValueError(f"x must be a C-contiguous {self.packed.dtype} array of shape ({self.B}, {panels.input_size}), "
-                             f"got {x.dtype} of shape {(<object>x).shape}")
-        for r in range(self.B):
-            self.x_rows[r] = cnp.PyArray_BYTES(x) + r * width
-        with nogil:
-            mode = denormals_flush()
-            self.advance(panels)
-            denormals_restore(mode)
-        return self.y
+        cdef ptrdiff_t unit = panels.vectors * panels.lanes * panels.itemsize, r, row
+        for r in range(cnp.PyArray_DIM(numbers, 0)):
+            row = (<ptrdiff_t *>cnp.PyArray_DATA(numbers))[r]
+            memset(self.h[row], 0, unit)
+            memset(self.c[row], 0, unit)
 
-    cdef void advance(self, const Panels *panels) noexcept nogil:
-        cdef ptrdiff_t unit = panels.vectors * panels.lanes * panels.itemsize, size = panels.itemsize
-        cdef char *swap = self.h
-        cdef rows target
-        cdef int j
-        for j in range(panels.cell.phases):
-            input_product(panels, j, self.x_rows, self.gate_rows[j], self.B, 0, panels.vectors)
-        self.now.h_before, self.now.h = evenly(self.h, unit), evenly(self.h_next, unit)
-        for j in range(panels.cell.phases):
-            recurrent_product(panels, j, &self.now, &self.now.h_before if j == 0 else &self.now.between, self.B, 0,
-                              panels.vectors, False, False)
-        target = evenly(cnp.PyArray_BYTES(self.y), panels.hidden_size * size)
-        panels.table.store_rows(&target, size, &self.now.h, self.B, panels.hidden_size)
-        self.h, self.h_next = self.h_next, swap
-
-    def get(self):
-        """The state: h, and c for the LSTM, each a new array (B, H)."""
+    def get(self, cnp.ndarray numbers not None):
+        """The state of sequences: h, and c for the LSTM, each a new array (n, H)."""
         cdef const Panels *panels = &self.packed.panels
-        cdef ptrdiff_t unit = panels.vectors * panels.lanes * panels.itemsize, r
-        cdef cnp.ndarray h = np.empty_like(self.y), c = np.empty_like(self.y)
-        for r in range(self.B):
-            store_state(cnp.PyArray_BYTES(h), self.h + r * unit, r, panels.hidden_size, panels.itemsize)
-            store_state(cnp.PyArray_BYTES(c), self.now.c.base + r * unit, r, panels.hidden_size, panels.itemsize)
+        cdef ptrdiff_t n = cnp.PyArray_DIM(numbers, 0), r, row
+        cdef cnp.ndarray h = np.empty((n, panels.hidden_size), self.dtype), c = np.empty_like(h)
+        for r in range(n):
+            row = (<ptrdiff_t *>cnp.PyArray_DATA(numbers))[r]
+            store_state(cnp.PyArray_BYTES(h), self.h[row], r, panels.hidden_size, panels.itemsize)
+            store_state(cnp.PyArray_BYTES(c), self.c[row], r, panels.hidden_size, panels.itemsize)
         return (h, c) if panels.cell.has_c else (h,)
 
-    def set(self, cnp.ndarray h not None, c=None):
-        """Set the state from contiguous arrays (B, H) of the layer's dtype; the caller has checked them."""
+    def set(self, cnp.ndarray numbers not None, cnp.ndarray h not None, c=None):
+        """Set the state of sequences from contiguous arrays (n, H) of the layer's dtype; the caller has checked them."""
         cdef const Panels *panels = &self.packed.panels
-        cdef ptrdiff_t unit = panels.vectors * panels.lanes * panels.itemsize, r
-        for r in range(self.B):
-            load_state(panels.table, self.h + r * unit, cnp.PyArray_BYTES(h), r, panels.hidden_size, panels.itemsize)
+        cdef ptrdiff_t r, row
+        for r in range(cnp.PyArray_DIM(numbers, 0)):
+            row = (<ptrdiff_t *>cnp.PyArray_DATA(numbers))[r]
+            load_state(panels.table, self.h[row], cnp.PyArray_BYTES(h), r, panels.hidden_size, panels.itemsize)
             if c is not None:
-                load_state(panels.table, self.now.c.base + r * unit, cnp.PyArray_BYTES(<cnp.ndarray>c), r,
-                           panels.hidden_size, panels.itemsize)
+                load_state(panels.table, self.c[row], cnp.PyArray_BYTES(<cnp.ndarray>c), r, panels.hidden_size, panels.itemsize)
+
+
+cdef class LinearStep(Step):
+    """activation(x M + bias).
+
+    Parameters
+    ----------
+    packed : PackedMatrix
+    rows : int
+    """
+
+    def __cinit__(self, PackedMatrix packed not None, ptrdiff_t rows):
+        cdef ptrdiff_t r
+        cdef char *at
+        self.packed, self.rows = packed, rows
+        self.input_size, self.output_size = packed.affine.depth, packed.affine.columns
+        self.work = <double>packed.affine.depth * packed.affine.columns
+        self.memory = Buffer.of(times(rows, sizeof(char *) + packed.affine.row_size) + 64)
+        self.y = <char **>self.memory.start
+        at = aligned(<char *>(self.y + rows))
+        for r in range(rows):
+            self.y[r] = at + r * packed.affine.row_size
+
+    @property
+    def dtype(self):
+        return self.packed.dtype
+
+    cdef char **advance(self, char **x, const ptrdiff_t *slots, ptrdiff_t count) noexcept nogil:
+        cdef rows source = pointed(x)
+        affine_rows(&self.packed.affine, &source, self.y[0], count)
+        return self.y

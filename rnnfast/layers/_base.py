@@ -1,7 +1,7 @@
 """What all layers share: parameters by name, gradients, copies, the summary, and the verbs."""
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,6 +15,10 @@ from rnnfast.layers._block import (
     unique_blocks,
 )
 from rnnfast.layers._key import Key, draw_key
+
+if TYPE_CHECKING:
+    from rnnfast.layers.pool import Pool
+    from rnnfast.layers.stream import Stream
 
 __all__ = [
     "BackwardOnce",
@@ -116,6 +120,51 @@ class Layer:
         """
         raise NotImplementedError
 
+    def run(self, x: Any, state: Any = None, *, lengths: Any = None) -> tuple[np.ndarray, Any]:
+        """Inference that carries state: `(y, state)`, with `()` for the state of a layer that has none."""
+        return self(x, lengths=lengths), ()
+
+    def stream(self, batch_size: int = 1) -> "Stream":
+        """Run step by step: ``y_t = stream(x_t)`` with x_t (B, I), the state kept between calls.
+
+        Raises
+        ------
+        ValueError
+            Where the whole sequence is needed: by a bidirectional layer, whose reverse direction starts at the end, or
+            by `Last`.
+        """
+        from rnnfast.layers.stream import Stream
+
+        return Stream(self, batch_size)
+
+    def pool(self, capacity: int) -> "Pool":
+        """Streams that come and go, stepped as one batch: ``y = pool(x, slots)``.
+
+        Raises
+        ------
+        ValueError
+            As `stream` does.
+        """
+        from rnnfast.layers.pool import Pool
+
+        return Pool(self, capacity)
+
+    def _stream_steps(self, rows: int) -> list[Any]:
+        """What the layer does to one step of `rows` sequences: compiled steps, or the layer itself, called."""
+        if self.has_state or not self.works_on_steps:
+            raise ValueError(f"{type(self).__name__} needs the whole sequence, so it cannot run step by step")
+        return [self]
+
+    def _join_steps(self, held: Iterator[tuple[np.ndarray, ...]]) -> Any:
+        """The state in the layer's form, of what its steps hold: (h, c) or (h,) each."""
+        return ()
+
+    def _split_steps(self, state: Any, rows: int) -> list[tuple[np.ndarray, ...]]:
+        """What the steps hold, of a state of `rows` sequences in the layer's form; checked."""
+        if state != ():
+            raise ValueError(f"{type(self).__name__} has no state, (), got {type(state).__name__}")
+        return []
+
     def config(self) -> dict[str, Any]:
         """The constructor's arguments, as JSON can hold them."""
         raise NotImplementedError
@@ -208,6 +257,10 @@ class StatefulLayer(Layer):
     ) -> tuple[np.ndarray, Any]:
         """Inference: `(y, state)`, nothing is saved."""
         raise NotImplementedError
+
+    def run(self, x: Any, state: Any = None, *, lengths: Any = None) -> tuple[np.ndarray, Any]:
+        """Inference, as a call."""
+        return self(x, state, lengths=lengths)
 
     def forward(  # type: ignore[override]
         self, x: Any, state: Any = None, *, lengths: Any = None, time_major: bool = False, rng: Any = None

@@ -52,6 +52,10 @@ class Cell(Layer):
         """The shape of the state."""
         return (*shape[:-1], self.hidden_size)
 
+    def _stream_steps(self, rows: int) -> list[Any]:
+        layer = type(self).__name__.removesuffix("Cell")
+        raise ValueError(f"{type(self).__name__} keeps no state between calls; rnnfast.{layer} has streams")
+
     def config(self) -> dict[str, Any]:
         """The constructor's arguments."""
         return {

@@ -51,6 +51,9 @@ class Dropout(Layer):
 
         return y, backward
 
+    def _stream_steps(self, rows: int) -> list[Any]:
+        return []
+
     def _drop(self, x: np.ndarray, key: int) -> np.ndarray:
         if not self.p or not x.size:
             return x

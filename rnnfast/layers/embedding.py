@@ -36,6 +36,7 @@ class Embedding(Layer):
 
     block: Block
     input_shape = ("B", "T")
+    _cache_table: tuple[int, np.ndarray] | None = None
 
     def __init__(self, num_embeddings: int, embedding_dim: int, *, dtype: Any = "float32", seed: Any = None):
         self.num_embeddings = _check.size(num_embeddings, "num_embeddings")
@@ -68,6 +69,22 @@ class Embedding(Layer):
             wanted = f"0 to {self.num_embeddings - 1}"
             raise ValueError(f"Embedding: x must hold numbers from {wanted}, got {ids[tuple(where)]} at {where}")
         return ids.astype(np.intp), beyond
+
+    def _stream_steps(self, rows: int) -> list[Any]:
+        from rnnfast.layers.stream import Entry
+
+        version, cached = self.block.version, self._cache_table
+        if cached is None or cached[0] != version:
+            # Streams keep the parameters as they were: one copy for all streams of a version.
+            cached = self._cache_table = (version, self.block.array("weight").copy())
+        return [Entry(self._step_ids, cached[1])]
+
+    def _step_ids(self, x: Any, count: int) -> np.ndarray:
+        """One step's ids as int64 (count,)."""
+        ids, _ = self._ids(x, None)
+        if ids.shape != (count,) and not (ids.shape == () and count == 1):
+            raise ValueError(f"Embedding: x must have shape ({count},), one id for each sequence, got {ids.shape}")
+        return ids.reshape(count).astype(np.int64)
 
     def _look_up(self, ids: np.ndarray, beyond: np.ndarray | None) -> np.ndarray:
         y = self.block.array("weight").take(ids, axis=0)

@@ -92,6 +92,11 @@ class Linear(Layer):
             cached = self._cache_packed = (version, PackedMatrix(self.block.array("weight").T, bias, self.activation))
         return cached[1]
 
+    def _stream_steps(self, rows: int) -> list[Any]:
+        from rnnfast.kernels._step import LinearStep
+
+        return [LinearStep(self._packed(), rows)]
+
     def _apply(self, x: Any, lengths: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
         x = _check.real(x, self.block.dtype)
         _check.features(x, self.in_features, "Linear")

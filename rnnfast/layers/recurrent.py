@@ -1,7 +1,8 @@
 """RNN, LSTM and GRU layers: stacked, in one direction or both."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -15,7 +16,6 @@ from rnnfast.layers._direction import Direction, check_bias
 
 if TYPE_CHECKING:
     from rnnfast.layers.explain import Plan
-    from rnnfast.layers.stream import Stream
 
 Array = np.ndarray
 
@@ -199,30 +199,32 @@ class Recurrent(StatefulLayer):
 
         return plan(self, batch_size, seq_len, lengths)
 
-    def stream(self, batch_size: int = 1) -> "Stream":
-        """Run step by step: ``y_t = stream(x_t)`` with x_t (B, I), the state kept between calls.
-
-        Raises
-        ------
-        ValueError
-            For a bidirectional layer: its reverse direction starts at a sequence's end.
-        """
-        from rnnfast.layers.stream import Stream
-
-        batch_size = _check.size(batch_size, "batch_size")
-        return Stream(self._stream_steps(batch_size), batch_size, self.block.dtype)
-
-    def _stream_steps(self, batch_size: int) -> list[Any]:
-        from rnnfast.kernels._step import Stepper
-        from rnnfast.layers.stream import Entry
+    def _stream_steps(self, rows: int) -> list[Any]:
+        from rnnfast.kernels._step import RecurrentStep
 
         if self.bidirectional:
             raise ValueError(
                 f"a bidirectional {type(self).__name__} cannot run step by step: its reverse direction starts at the "
                 "sequence's end"
             )
-        packed = [direction.packed(self.block, self._cache_packed, False) for direction in self._directions]
-        return [Entry(batch_size, self.input_size, self.block.dtype), *(Stepper(one, batch_size) for one in packed)]
+        return [
+            RecurrentStep(direction.packed(self.block, self._cache_packed, False), rows)
+            for direction in self._directions
+        ]
+
+    def _join_steps(self, held: Iterator[tuple[Array, ...]]) -> Any:
+        states = list(islice(held, self.num_layers))
+        return self._join_state(states if self.cell == "lstm" else [h for (h,) in states], _Orientation(False, False))
+
+    def _split_steps(self, state: Any, rows: int) -> list[tuple[Array, ...]]:
+        first = ops.state_pair(state, "state")[0] if self.cell == "lstm" and state is not None else state
+        restore = _Orientation(rows == 1 and np.ndim(first) == 2, False)
+        restore.state_shape = (self.num_layers, rows, self.hidden_size)
+        h, c = self._split_state(state, restore, "state")
+        if h is None:
+            raise TypeError(f"state must be that of a {type(self).__name__}, got None")
+        h, c = np.require(h, requirements=["C", "A"]), None if c is None else np.require(c, requirements=["C", "A"])
+        return [(h[i],) if c is None else (h[i], c[i]) for i in range(self.num_layers)]
 
     def _run(
         self, x: Any, state: Any, lengths: Any, time_major: bool, out: Array | None, key: Any
@@ -441,7 +443,7 @@ class GRU(Recurrent):
     >>> layer = GRU(3, 4, num_layers=2, seed=0)
     >>> y, h = layer(np.ones((2, 5, 3)))
     >>> y.shape, h.shape, layer.num_params
-    ((2, 5, 4), (2, 2, 4), 208)
+    ((2, 5, 4), (2, 2, 4), 212)
     """
     cell = "gru"
 

@@ -1,11 +1,10 @@
 """Layers one after another."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from rnnfast.layers import _check
 from rnnfast.layers._base import (
     Axis,
     Backward,
@@ -22,7 +21,6 @@ from rnnfast.layers._base import (
 from rnnfast.models._architecture import describe
 
 if TYPE_CHECKING:
-    from rnnfast.layers.stream import Stream
     from rnnfast.training.history import History
 
 
@@ -186,37 +184,25 @@ class Sequential(Layer):
         """
         return self.run(x, state, lengths=lengths)[0]
 
-    def stream(self, batch_size: int = 1) -> "Stream":
-        """Run step by step: ``y_t = stream(x_t)``, the states kept between calls.
+    def _stream_steps(self, rows: int) -> list[Any]:
+        return [step for layer in self.layers for step in layer._stream_steps(rows)]
 
-        Raises
-        ------
-        ValueError
-            Where a layer needs the whole sequence: a bidirectional one, or `Last`.
-        """
-        from rnnfast.layers.stream import Stream
+    def _join_steps(self, held: Iterator[tuple[np.ndarray, ...]]) -> Any:
+        return tuple(layer._join_steps(held) for layer in self.layers if layer.has_state)
 
-        batch_size = _check.size(batch_size, "batch_size")
-        return Stream(self._stream_steps(batch_size), batch_size, self.dtype or np.float32)
-
-    def _stream_steps(self, batch_size: int) -> list[Any]:
-        from rnnfast.layers.stream import layer_steps
-
-        return [step for layer in self.layers for step in layer_steps(layer, batch_size)]
+    def _split_steps(self, state: Any, rows: int) -> list[tuple[np.ndarray, ...]]:
+        stateful = [layer for layer in self.layers if layer.has_state]
+        states = zip(stateful, self._states(state), strict=True)
+        return [held for layer, own in states for held in layer._split_steps(own, rows)]
 
     def run(self, x: Any, state: Any = None, *, lengths: Any = None) -> tuple[np.ndarray, tuple[Any, ...]]:
         """Inference that carries state: `(y, state)`; arguments as those of a call."""
         states = self._states(state)
         after: list[Any] = []
         for layer in self.layers:
-            if isinstance(layer, Sequential):
-                x, new = layer.run(x, states[len(after)], lengths=lengths)
+            x, new = layer.run(x, states[len(after)] if layer.has_state else (), lengths=lengths)
+            if layer.has_state:
                 after.append(new)
-            elif layer.has_state:
-                x, new = cast(StatefulLayer, layer)(x, states[len(after)], lengths=lengths)
-                after.append(new)
-            else:
-                x = layer(x, lengths=lengths)
             lengths = layer.output_lengths(lengths)
         return x, tuple(after)
 

@@ -1,0 +1,33 @@
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy.typing as npt
+
+from rnnfast.kernels._step import RecurrentStep, Step
+
+Array = npt.NDArray[Any]
+Convert = Callable[[Any, int], Array]
+
+class Line:
+    steps: tuple[Step, ...]
+    width: int
+    def __init__(self, steps: tuple[Step, ...], rows: int, convert: Convert, table: Array | None = None) -> None: ...
+
+class Chain:
+    parts: tuple[Line | Callable[[Any], Any], ...]
+    stateful: tuple[RecurrentStep, ...]
+    rows: int
+    def __init__(self, parts: Sequence[Line | Callable[[Any], Any]], rows: int) -> None: ...
+    def __enter__(self) -> None: ...
+    def __exit__(self, kind: object, error: object, traceback: object) -> None: ...
+
+class StreamBase(Chain):
+    def __call__(self, x: Any, *, out: Array | None = None) -> Array: ...
+
+class PoolBase(Chain):
+    def __call__(self, x: Any, slots: Any, *, out: Array | None = None) -> Array: ...
+    def require_live(self, slot: int) -> None: ...
+    def occupy(self) -> int: ...
+    def vacate(self, slot: int) -> None: ...
+    @property
+    def live_slots(self) -> tuple[int, ...]: ...
