@@ -1,8 +1,9 @@
 """The instruction set of this process: chosen once, at import, from the CPU and the variable RNNFAST_ISA."""
 
 import os
+from time import perf_counter
 
-from rnnfast.kernels._tables cimport kernel_table, kernels_available, kernels_choose, kernels_for
+from rnnfast.kernels._tables cimport FMA_CHAINS, kernel_table, kernels_available, kernels_choose, kernels_for
 
 
 cdef const kernel_table *kernels_of(int itemsize) noexcept nogil:
@@ -32,6 +33,40 @@ def available_isas():
     while names[len(found)] is not NULL:
         found.append(names[len(found)].decode())
     return found
+
+
+def fma_rate(str dtype="float32", double seconds=0.01):
+    """Speed of multiply-adds in registers, one thread, this process's instruction set: the peak that kernels approach.
+
+    Parameters
+    ----------
+    dtype : "float32" or "float64"
+    seconds : float
+        How long to measure: above 0, at most 10.
+
+    Returns
+    -------
+    float
+        Floating-point operations in a second, two for each multiply-add: the median over short slices.
+
+    Raises
+    ------
+    ValueError
+        If an argument is not as above.
+    """
+    if dtype not in ("float32", "float64"):
+        raise ValueError(f"dtype must be 'float32' or 'float64', got {dtype!r}")
+    if not 0 < seconds <= 10:
+        raise ValueError(f"seconds must be above 0 and at most 10, got {seconds}")
+    cdef const kernel_table *kernels = kernels_for(4 if dtype == "float32" else 8)
+    cdef ptrdiff_t rounds = 1 << 17  # a fraction of a millisecond
+    rates, end = [], perf_counter() + seconds
+    while not rates or perf_counter() < end:
+        start = perf_counter()
+        with nogil:
+            kernels.fma_chains(rounds)
+        rates.append(2.0 * FMA_CHAINS * kernels.lanes * rounds / (perf_counter() - start))
+    return sorted(rates)[len(rates) // 2]
 
 
 def _choose():

@@ -7,6 +7,7 @@ cdef extern from "kernels.h":
     enum: MAX_PHASES
     enum: MAX_SLOTS
     enum: PLAIN_WIDTH
+    enum: FMA_CHAINS
     enum: CELL_RNN_TANH
     enum: CELL_RNN_RELU
     enum: CELL_RNN_IDENTITY
@@ -98,6 +99,7 @@ cdef extern from "kernels.h":
                       ptrdiff_t columns) noexcept nogil
         void fill_slot(const rows *to, ptrdiff_t count, ptrdiff_t vectors, int slots, int slot,
                        const char *source) noexcept nogil
+        double fma_chains(ptrdiff_t rounds) noexcept nogil
         passes passes
 
     const kernel_table *kernels_for(int itemsize) noexcept nogil

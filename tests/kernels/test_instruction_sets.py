@@ -100,3 +100,17 @@ def test_an_unknown_cap_is_refused():
     assert result.returncode != 0
     assert "ImportError: RNNFAST_ISA='avx3'" in result.stderr
     assert all(name in result.stderr for name in ("avx512", "avx2", "sse2", "neon", "scalar"))
+
+
+def test_the_peak_of_multiply_adds():
+    single, double = _runtime.fma_rate("float32", 0.001), _runtime.fma_rate("float64", 0.001)
+    assert 1e6 < double < 1e13
+    assert 1e6 < single < 1e13
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"), [(("float16",), "'float16'"), (("float32", 0.0), "0.0"), (("float64", 11.0), "at most 10")]
+)
+def test_bad_arguments_of_the_peak(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        _runtime.fma_rate(*arguments)

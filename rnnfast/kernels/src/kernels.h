@@ -14,6 +14,8 @@
 #define MAX_SLOTS 4
 /* Vectors in one panel of a matrix that has no gates. */
 #define PLAIN_WIDTH 4
+/* Independent chains of `fma_chains`. */
+#define FMA_CHAINS 12
 
 /* Rows of a matrix: one pointer each, or a base and a stride where `each` is NULL. */
 struct rows {
@@ -98,6 +100,8 @@ typedef struct kernel_table {
     void (*add_rows)(const struct rows *to, const struct rows *from, ptrdiff_t element_stride, ptrdiff_t count, ptrdiff_t columns);
     /* One slot of each vector of units = the same slot of a packed row of biases. */
     void (*fill_slot)(const struct rows *to, ptrdiff_t count, ptrdiff_t vectors, int slots, int slot, const char *from);
+    /* `rounds` vector multiply-adds in each of FMA_CHAINS chains, in registers. */
+    double (*fma_chains)(ptrdiff_t rounds);
     struct passes passes;
 } kernel_table;
 
