@@ -92,3 +92,24 @@ def test_wrong_out(out):
 def test_packed_of_another_matrix_is_refused(other):
     with pytest.raises(ValueError, match="packed"):
         ops.linear(np.zeros((2, 3)), np.zeros((5, 3)), packed=PackedMatrix(other, None))
+
+
+@dtypes
+@pytest.mark.parametrize("activation", ["relu", "tanh", "sigmoid"])
+def test_activation_of_a_packed_matrix(divided, activation, dtype):
+    """Of each number by itself: the same bits whatever rows and columns are beside it; NaN goes through."""
+    x, weight, bias = draw(130, 5, dtype=dtype), draw(37, 5, dtype=dtype), draw(37, dtype=dtype)
+    x[7] = np.nan
+    a = ops.linear(x, weight, bias)
+    function = {"relu": lambda a: np.where(a < 0, 0, a), "tanh": np.tanh, "sigmoid": lambda a: 1 / (1 + np.exp(-a))}
+    wanted = function[activation](a.astype(np.float64))
+    y = ops.linear(x, weight, packed=PackedMatrix(weight.T, bias, activation))
+    assert np.isnan(y[7]).all()
+    np.testing.assert_allclose(y, wanted, rtol=0, atol=1e-15 if dtype == np.float64 else 3e-7)
+    few = ops.linear(x[3:8, :], weight[11:], packed=PackedMatrix(weight[11:].T, bias[11:], activation))
+    assert few.tobytes() == y[3:8, 11:].tobytes()
+
+
+def test_unknown_activation():
+    with pytest.raises(ValueError, match="'softmax'"):
+        PackedMatrix(np.zeros((3, 5)), None, "softmax")

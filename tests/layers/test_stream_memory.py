@@ -61,8 +61,9 @@ def test_nothing_stays(name):
         after, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert after <= before
-    assert peak - before < 1024  # the interpreter's own
+    # The interpreter's own; a byte a step would be a hundred times more.
+    assert after - before < 1024
+    assert peak - before < 1024
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the shim stands before glibc's malloc")
