@@ -120,6 +120,8 @@ setup(
             extension("_stream"),
             extension("_linear"),
             extension("_passes"),
+            extension("_losses"),
+            extension("_updates"),
         ],
         compiler_directives={
             "language_level": "3",

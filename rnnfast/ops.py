@@ -9,13 +9,16 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from rnnfast.kernels import _gradients, _linear, _recurrent
+from rnnfast.kernels._losses import cross_entropy, mse
 from rnnfast.kernels._packed import Packed
-from rnnfast.kernels._passes import accumulate, adam_step, cross_entropy, dropout, mse, sgd_step, sum_of_squares
+from rnnfast.kernels._passes import accumulate, add_rows, dropout, sum_of_squares
+from rnnfast.kernels._updates import adam_step, sgd_step
 
 __all__ = [
     "GATES",
     "accumulate",
     "adam_step",
+    "add_rows",
     "backward",
     "check_options",
     "cross_entropy",
@@ -25,6 +28,7 @@ __all__ = [
     "linear_backward",
     "mse",
     "pack",
+    "sequence_lengths",
     "sgd_step",
     "state_pair",
     "sum_of_squares",

@@ -1,4 +1,4 @@
-"""Passes over whole arrays: activations, losses with their gradients, optimizer steps, sums and dropout.
+"""Passes over whole arrays: what they share, activations, sums and dropout. Losses: _losses.pyx; optimizers: _updates.pyx.
 
 Every sum has a fixed order, so that neither the instruction set nor the number of threads changes a bit.
 """
@@ -11,8 +11,7 @@ import numpy as np
 cimport numpy as cnp
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
-from rnnfast.kernels._passes_table cimport (
-    PASS_BLOCK, adam_options, dropout_options, map_function, passes, sgd_options)
+from rnnfast.kernels._passes_table cimport PASS_BLOCK, dropout_options, map_function
 from rnnfast.kernels._runtime cimport kernels_of
 from rnnfast.kernels._tables cimport denormals_flush, denormals_restore
 from rnnfast.kernels._threads cimport run
@@ -28,30 +27,6 @@ cdef extern from "random.h" nogil:
 cdef enum:
     # Elements of one task: enough to be worth a thread's while, a whole number of the blocks of a sum.
     CHUNK = 8 * PASS_BLOCK
-
-
-cdef enum Kind:
-    MAP, SUM_OF_SQUARES, SQUARED_ERROR, CROSS_ENTROPY, SGD, ADAM, DROPOUT
-
-
-# One pass: which, over what, and how it is cut into tasks. `count` elements, or rows of `width` elements.
-cdef struct Pass:
-    Kind kind
-    const passes *table
-    map_function function
-    Py_ssize_t itemsize, count, width, per_task
-    char *to
-    const char *source
-    const char *other
-    char *first_state
-    char *second_state
-    const uint8_t *mask
-    const int64_t *targets
-    double *sums
-    const sgd_options *sgd
-    const adam_options *adam
-    const dropout_options *dropout
-    Py_ssize_t steps, to_row, to_step, source_row, source_step
 
 
 cdef char *_at(const char *start, Py_ssize_t offset) noexcept nogil:
@@ -91,7 +66,7 @@ cdef void _task(void *context, int index) noexcept nogil:
     denormals_restore(mode)
 
 
-cdef Pass _pass(Kind kind, Py_ssize_t itemsize, Py_ssize_t count, Py_ssize_t width=1) noexcept:
+cdef Pass make_pass(Kind kind, Py_ssize_t itemsize, Py_ssize_t count, Py_ssize_t width=1) noexcept:
     """A pass over `count` rows of `width` elements, its pointers still to be filled in."""
     cdef Pass p
     p.kind = kind
@@ -111,7 +86,7 @@ cdef Pass _pass(Kind kind, Py_ssize_t itemsize, Py_ssize_t count, Py_ssize_t wid
     return p
 
 
-cdef double _run(Pass *p, cnp.ndarray sums=None):
+cdef double run_pass(Pass *p, cnp.ndarray sums=None):
     """Run the tasks of a pass; the sum of `sums`, where given, from the first to the last."""
     cdef Py_ssize_t i, length = 0 if sums is None else sums.size
     cdef double total = 0
@@ -125,11 +100,11 @@ cdef double _run(Pass *p, cnp.ndarray sums=None):
     return total
 
 
-cdef cnp.ndarray _block_sums(Py_ssize_t count):
+cdef cnp.ndarray block_sums(Py_ssize_t count):
     return np.empty((count + PASS_BLOCK - 1) // PASS_BLOCK)
 
 
-cdef cnp.ndarray _real(str name, array):
+cdef cnp.ndarray real_array(str name, array):
     """`array` as a contiguous float32 or float64 array, copied where it must be."""
     array = np.asarray(array)
     if array.dtype.type not in (np.float32, np.float64):
@@ -139,7 +114,7 @@ cdef cnp.ndarray _real(str name, array):
     return array
 
 
-cdef cnp.ndarray _in_place(str name, array, cnp.ndarray like=None, bint written=True):
+cdef cnp.ndarray in_place(str name, array, cnp.ndarray like=None, bint written=True):
     """Check a one-dimensional array that a pass works on where it lies."""
     if not isinstance(array, np.ndarray):
         raise TypeError(f"{name} must be a NumPy array, got {type(array).__name__}")
@@ -158,7 +133,7 @@ cdef cnp.ndarray _in_place(str name, array, cnp.ndarray like=None, bint written=
     return array
 
 
-cdef _separate(dict arrays):
+cdef separate(dict arrays):
     """Refuse arrays that overlap: a pass reads one while it writes another."""
     names = list(arrays)
     for i, first in enumerate(names):
@@ -167,7 +142,7 @@ cdef _separate(dict arrays):
                 raise ValueError(f"{second} and {first} must not share memory")
 
 
-cdef cnp.ndarray _mask(mask, tuple shape, str meaning):
+cdef cnp.ndarray mask_array(mask, tuple shape, str meaning):
     """A contiguous bool array of this shape."""
     mask = np.asarray(mask)
     if mask.dtype != np.bool_:
@@ -204,13 +179,13 @@ def apply(str name, array):
     """
     if name not in ("exp", "tanh", "sigmoid"):
         raise ValueError(f"name must be 'exp', 'tanh' or 'sigmoid', got {name!r}")
-    cdef cnp.ndarray source = _real("array", array)
+    cdef cnp.ndarray source = real_array("array", array)
     cdef cnp.ndarray to = np.empty_like(source, subok=False)
-    cdef Pass p = _pass(MAP, source.itemsize, source.size)
+    cdef Pass p = make_pass(MAP, source.itemsize, source.size)
     p.function = p.table.exp if name == "exp" else p.table.tanh if name == "tanh" else p.table.sigmoid
     p.source = <const char *>cnp.PyArray_DATA(source)
     p.to = <char *>cnp.PyArray_DATA(to)
-    _run(&p)
+    run_pass(&p)
     return to
 
 
@@ -221,14 +196,59 @@ def accumulate(to, source):
     ----------
     to, source : (n,) arrays of one dtype, float32 or float64, contiguous; they must not overlap
     """
-    cdef cnp.ndarray target = _in_place("to", to)
-    cdef cnp.ndarray addend = _in_place("source", source, target, written=False)
-    _separate({"to": target, "source": addend})
-    cdef Pass p = _pass(MAP, target.itemsize, target.size)
+    cdef cnp.ndarray target = in_place("to", to)
+    cdef cnp.ndarray addend = in_place("source", source, target, written=False)
+    separate({"to": target, "source": addend})
+    cdef Pass p = make_pass(MAP, target.itemsize, target.size)
     p.function = p.table.accumulate
     p.to = <char *>cnp.PyArray_DATA(target)
     p.source = <const char *>cnp.PyArray_DATA(addend)
-    _run(&p)
+    run_pass(&p)
+
+
+def add_rows(cnp.ndarray total not None, cnp.ndarray ids not None, cnp.ndarray rows not None):
+    """total[ids[n]] += rows[n], for one n after the other.
+
+    Parameters
+    ----------
+    total : (K, F) contiguous array of float32 or float64, written
+    ids : (N,) contiguous int64 array
+        From 0 to K - 1.
+    rows : (N, F) contiguous array of total's dtype
+
+    Raises
+    ------
+    TypeError, ValueError
+        A dtype or a shape does not fit, or a number is out of range.
+    """
+    cdef Py_ssize_t n, count = ids.size, F, bytes
+    cdef const int64_t *chosen = <const int64_t *>cnp.PyArray_DATA(ids)
+    cdef char *to = <char *>cnp.PyArray_DATA(total)
+    cdef const char *source = <const char *>cnp.PyArray_DATA(rows)
+    cdef map_function add
+    cdef unsigned mode
+    if total.ndim != 2 or ids.ndim != 1 or (<object>rows).shape != (count, total.shape[1]):
+        raise ValueError(f"total, ids and rows must have shapes (K, F), (N,) and (N, F), got {(<object>total).shape}, "
+                         f"{(<object>ids).shape} and {(<object>rows).shape}")
+    if ids.dtype != np.int64 or not ids.flags.c_contiguous:
+        raise TypeError(f"ids must be contiguous int64, got {ids.dtype}")
+    if count and not (ids.min() >= 0 and ids.max() < total.shape[0]):
+        raise ValueError(f"ids must be 0 to {total.shape[0] - 1}, got {ids.min()} to {ids.max()}")
+    for name, array in (("total", total), ("rows", rows)):
+        if not array.flags.c_contiguous:
+            raise ValueError(f"{name} must be contiguous, got strides {(<object>array).strides}")
+        in_place(name, array.reshape(-1), None, array is total)
+    if total.dtype != rows.dtype:
+        raise TypeError(f"rows must have dtype {total.dtype} as total, got {rows.dtype}")
+    separate({"total": total, "rows": rows})
+    F = total.shape[1]
+    bytes = F * total.itemsize
+    add = kernels_of(<int>total.itemsize).passes.accumulate
+    with nogil:
+        mode = denormals_flush()
+        for n in range(count):
+            add(to + chosen[n] * bytes, source + n * bytes, F)
+        denormals_restore(mode)
 
 
 def sum_of_squares(flat):
@@ -248,220 +268,10 @@ def sum_of_squares(flat):
     >>> ops.sum_of_squares(np.array([3.0, 4.0]))
     25.0
     """
-    cdef cnp.ndarray source = _real("flat", flat)
-    cdef Pass p = _pass(SUM_OF_SQUARES, source.itemsize, source.size)
+    cdef cnp.ndarray source = real_array("flat", flat)
+    cdef Pass p = make_pass(SUM_OF_SQUARES, source.itemsize, source.size)
     p.source = <const char *>cnp.PyArray_DATA(source)
-    return _run(&p, _block_sums(source.size))
-
-
-def mse(predictions, targets, mask=None):
-    """Sum of squared errors, and its gradient: sum of (p - t)², 2 (p - t).
-
-    Parameters
-    ----------
-    predictions : array of float32 or float64, any shape
-    targets : real array of the same shape
-    mask : bool array, optional
-        True where an element counts. Its shape is that of predictions or the first axes of it, as for (B, T) of
-        (B, T, C). What does not count is not read: it may hold anything.
-
-    Returns
-    -------
-    (float, int, array)
-        The sum, the number of elements that count, and the gradient of the sum, zero where nothing counts.
-
-    Raises
-    ------
-    TypeError, ValueError
-        A dtype or a shape does not fit.
-
-    Examples
-    --------
-    >>> from rnnfast import ops
-    >>> ops.mse(np.array([1.0, 5.0]), np.array([0.0, 2.0]))
-    (10.0, 2, array([2., 6.]))
-    """
-    cdef cnp.ndarray source = _real("predictions", predictions)
-    shape = (<object>source).shape
-    wanted = np.asarray(targets)
-    if wanted.dtype.kind not in "biuf":
-        raise TypeError(f"targets must be real numbers, got {wanted.dtype}")
-    if wanted.shape != shape:
-        raise ValueError(f"targets must have the shape of predictions, {shape}, got {wanted.shape}")
-    cdef cnp.ndarray other = np.require(wanted, source.dtype, ["C", "A"])
-    cdef cnp.ndarray gradient = np.empty_like(source, subok=False)
-    cdef Pass p = _pass(SQUARED_ERROR, source.itemsize, source.size)
-    cdef cnp.ndarray counts
-    count = source.size
-    if mask is not None:
-        axes = np.ndim(mask)
-        counts = _mask(mask, shape[:axes], f"the first axes of predictions {shape}")
-        counts = np.repeat(counts.ravel(), math.prod(shape[axes:]))
-        count = int(np.count_nonzero(counts))
-        p.mask = <const uint8_t *>cnp.PyArray_DATA(counts)
-    p.source = <const char *>cnp.PyArray_DATA(source)
-    p.other = <const char *>cnp.PyArray_DATA(other)
-    p.to = <char *>cnp.PyArray_DATA(gradient)
-    return _run(&p, _block_sums(source.size)), count, gradient
-
-
-def cross_entropy(logits, targets, mask=None):
-    """Sum of the softmax cross-entropies of all rows, and its gradient.
-
-    A row's loss is log(sum of exp(logits)) - logits[target], its gradient softmax(logits) - onehot(target).
-
-    Parameters
-    ----------
-    logits : (..., C) array of float32 or float64
-        Of any size; -inf is fine for a class that is not the target.
-    targets : (...) integer array
-        Classes, 0 to C - 1.
-    mask : (...) bool array, optional
-        True where a row counts. Logits and targets of the other rows are not read: they may hold anything.
-
-    Returns
-    -------
-    (float, int, array)
-        The sum, the number of rows that count, and the gradient of the sum, zero in rows that do not count.
-
-    Raises
-    ------
-    TypeError, ValueError
-        A dtype or a shape does not fit, or a target that counts is out of range.
-
-    Examples
-    --------
-    >>> from rnnfast import ops
-    >>> total, count, gradient = ops.cross_entropy(np.zeros((1, 4)), np.array([2]))
-    >>> round(total, 6), count, gradient
-    (1.386294, 1, array([[ 0.25,  0.25, -0.75,  0.25]]))
-    """
-    cdef cnp.ndarray source = _real("logits", logits)
-    shape = (<object>source).shape
-    if len(shape) == 0:
-        raise ValueError("logits must have shape (..., C), got a single number")
-    *leading, classes = shape
-    leading = tuple(leading)
-    wanted = np.asarray(targets)
-    if wanted.dtype.kind not in "iu":
-        raise TypeError(f"targets must be integers, got {wanted.dtype}")
-    if wanted.shape != leading:
-        raise ValueError(f"targets must have the shape of logits without the last axis, {leading}, "
-                         f"got {wanted.shape}")
-    cdef cnp.ndarray gradient = np.empty_like(source, subok=False)
-    # Our own copy: nobody can change it between the check and the pass.
-    cdef cnp.ndarray chosen = np.array(wanted, np.int64, order="C")
-    cdef Py_ssize_t rows = chosen.size, row = 0, counted = 0
-    cdef Pass p = _pass(CROSS_ENTROPY, source.itemsize, rows, classes)
-    cdef int64_t last = classes - 1
-    cdef cnp.ndarray counts
-    if mask is not None:
-        counts = _mask(mask, leading, "that of targets")
-        if np.may_share_memory(counts, mask):
-            counts = counts.copy()
-        p.mask = <const uint8_t *>cnp.PyArray_DATA(counts)
-    p.targets = <const int64_t *>cnp.PyArray_DATA(chosen)
-    with nogil:
-        while row < rows:
-            if p.mask == NULL or p.mask[row]:
-                if p.targets[row] < 0 or p.targets[row] > last:
-                    break
-                counted += 1
-            row += 1
-    if row < rows:
-        raise ValueError(f"targets must be classes 0 to {classes - 1} (logits have shape {shape}), got "
-                         f"{wanted.flat[row]} at {tuple(map(int, np.unravel_index(row, wanted.shape)))}")
-    p.source = <const char *>cnp.PyArray_DATA(source)
-    p.to = <char *>cnp.PyArray_DATA(gradient)
-    return _run(&p, np.zeros(rows)), counted, gradient
-
-
-def sgd_step(params, grads, velocity, *, double learning_rate, double momentum=0.0, double weight_decay=0.0,
-             double scale=1.0, bint nesterov=False):
-    """One step of stochastic gradient descent, in place, as torch.optim.SGD.
-
-    g = scale grads + weight_decay params; v = momentum v + g; params -= learning_rate v, or with Nesterov's momentum
-    params -= learning_rate (g + momentum v).
-
-    Parameters
-    ----------
-    params, grads : (n,) contiguous arrays of one dtype, float32 or float64
-    velocity : (n,) array of that dtype, or None
-        The momentum's memory, zeros before the first step. None leaves momentum out, which must then be 0.
-    learning_rate, momentum, weight_decay : float
-    scale : float
-        Multiplies the gradients before all else, as clipping by the norm does.
-    nesterov : bool
-
-    Raises
-    ------
-    TypeError, ValueError
-        Shapes or dtypes differ, an array is read-only, not contiguous or overlaps another, or momentum has no velocity.
-    """
-    cdef cnp.ndarray to = _in_place("params", params)
-    cdef cnp.ndarray source = _in_place("grads", grads, to, written=False)
-    cdef cnp.ndarray memory
-    cdef Pass p = _pass(SGD, to.itemsize, to.size)
-    arrays = {"params": to, "grads": source}
-    if velocity is not None:
-        memory = arrays["velocity"] = _in_place("velocity", velocity, to)
-        p.first_state = <char *>cnp.PyArray_DATA(memory)
-    elif momentum != 0:
-        raise ValueError(f"velocity must be an array where momentum is not 0, got None with momentum {momentum}")
-    _separate(arrays)
-    cdef sgd_options options
-    options.learning_rate, options.momentum, options.weight_decay = learning_rate, momentum, weight_decay
-    options.scale, options.nesterov = scale, nesterov
-    p.to = <char *>cnp.PyArray_DATA(to)
-    p.source = <const char *>cnp.PyArray_DATA(source)
-    p.sgd = &options
-    _run(&p)
-
-
-def adam_step(params, grads, m, v, *, double learning_rate, double beta1=0.9, double beta2=0.999,
-              double epsilon=1e-8, double weight_decay=0.0, step, double scale=1.0, bint decoupled=False):
-    """One step of Adam (Kingma and Ba 2015, algorithm 1), in place, as torch.optim.Adam, or AdamW where decoupled.
-
-    Parameters
-    ----------
-    params, grads : (n,) contiguous arrays of one dtype, float32 or float64
-    m, v : (n,) arrays of that dtype
-        Running means of the gradient and of its square, zeros before the first step.
-    learning_rate, beta1, beta2, epsilon, weight_decay : float
-    step : int
-        1 at the first step.
-    scale : float
-        Multiplies the gradients before all else, as clipping by the norm does.
-    decoupled : bool
-        Weight decay shrinks the parameters (Loshchilov and Hutter 2019) and does not enter the gradient.
-
-    Raises
-    ------
-    TypeError, ValueError
-        Shapes or dtypes differ, an array is read-only, not contiguous or overlaps another, step is below 1, or a beta
-        is outside [0, 1).
-    """
-    cdef cnp.ndarray to = _in_place("params", params)
-    cdef cnp.ndarray source = _in_place("grads", grads, to, written=False)
-    cdef cnp.ndarray mean = _in_place("m", m, to), square = _in_place("v", v, to)
-    _separate({"params": to, "grads": source, "m": mean, "v": square})
-    number = operator.index(step)
-    if number < 1:
-        raise ValueError(f"step must be 1 or more, got {number}")
-    for name, beta in (("beta1", beta1), ("beta2", beta2)):
-        if not 0 <= beta < 1:
-            raise ValueError(f"{name} must be 0 or more and below 1, got {beta}")
-    cdef adam_options options
-    options.learning_rate, options.beta1, options.beta2, options.epsilon = learning_rate, beta1, beta2, epsilon
-    options.weight_decay, options.scale, options.decoupled = weight_decay, scale, decoupled
-    options.correction1, options.correction2 = 1 - beta1**number, 1 - beta2**number
-    cdef Pass p = _pass(ADAM, to.itemsize, to.size)
-    p.to = <char *>cnp.PyArray_DATA(to)
-    p.source = <const char *>cnp.PyArray_DATA(source)
-    p.first_state = <char *>cnp.PyArray_DATA(mean)
-    p.second_state = <char *>cnp.PyArray_DATA(square)
-    p.adam = &options
-    _run(&p)
+    return run_pass(&p, block_sums(source.size))
 
 
 cdef bint _side_by_side(array):
@@ -543,7 +353,7 @@ def dropout(x, double p, key, stream, out=None):
     options.threshold = min(math.floor(p * 2**32), 2**32 - 1)
     options.scale = 1 / (1 - p) if p < 1 else 0
     steps = shape[1] if len(shape) == 3 else 1
-    cdef Pass task = _pass(DROPOUT, source.itemsize, shape[0] * steps, shape[len(shape) - 1])
+    cdef Pass task = make_pass(DROPOUT, source.itemsize, shape[0] * steps, shape[len(shape) - 1])
     task.steps = steps
     task.source_row, task.to_row = strides[0], (<object>to).strides[0]
     if len(shape) == 3:
@@ -551,7 +361,7 @@ def dropout(x, double p, key, stream, out=None):
     task.source = <const char *>cnp.PyArray_DATA(source)
     task.to = <char *>cnp.PyArray_DATA(to)
     task.dropout = &options
-    _run(&task)
+    run_pass(&task)
     if out is None or out is to:
         return to
     out[...] = to

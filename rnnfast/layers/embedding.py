@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from rnnfast import ops
 from rnnfast.layers import _check
 from rnnfast.layers._base import Axis, Backward, BackwardOnce, Block, Layer, float_dtype
 from rnnfast.layers.initializers import normal
@@ -68,7 +69,7 @@ class Embedding(Layer):
             where = np.argwhere((ids < 0) | (ids >= self.num_embeddings))[0].tolist()
             wanted = f"0 to {self.num_embeddings - 1}"
             raise ValueError(f"Embedding: x must hold numbers from {wanted}, got {ids[tuple(where)]} at {where}")
-        return ids.astype(np.intp), beyond
+        return ids.astype(np.int64), beyond
 
     def _stream_steps(self, rows: int) -> list[Any]:
         from rnnfast.layers.stream import Entry
@@ -119,32 +120,9 @@ class Embedding(Layer):
             dy = _check.output_gradient(dy, shape, self.block.dtype)
             once.start()
             used = slice(None) if beyond is None else ~beyond.ravel()
-            rows = dy.reshape(ids.size, self.embedding_dim)[used]
-            once.add({"weight": sum_rows(rows, ids.ravel()[used], self.num_embeddings)}, grads)
+            rows = np.ascontiguousarray(dy.reshape(ids.size, self.embedding_dim)[used])
+            total = np.zeros((self.num_embeddings, self.embedding_dim), self.block.dtype)
+            ops.add_rows(total, np.ascontiguousarray(ids.ravel()[used]), rows)
+            once.add({"weight": total}, grads)
 
         return y, backward
-
-
-def sum_rows(rows: np.ndarray, ids: np.ndarray, size: int) -> np.ndarray:
-    """Sum the rows of each id: out[k] = Σ rows[i] over ids[i] == k, in ascending i.
-
-    Parameters
-    ----------
-    rows : numpy.ndarray (N, F)
-    ids : numpy.ndarray of int (N,)
-        From 0 to size - 1.
-    size : int
-
-    Returns
-    -------
-    numpy.ndarray
-        (size, F).
-    """
-    total = np.zeros((size, rows.shape[1]), rows.dtype)
-    if len(ids):
-        # Sixteen bits are sorted by radix, in linear time.
-        order = np.argsort(ids.astype(np.uint16) if size <= 1 << 16 else ids, kind="stable")
-        ids = ids[order]
-        starts = np.flatnonzero(np.diff(ids, prepend=-1))
-        total[ids[starts]] = np.add.reduceat(rows[order], starts, axis=0)
-    return total

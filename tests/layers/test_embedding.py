@@ -1,10 +1,8 @@
 import numpy as np
 import pytest
-from checks import max_error
 from layer_checks import check_layer_gradients, randomise
 
 from rnnfast.layers import Embedding
-from rnnfast.layers.embedding import sum_rows
 
 
 @pytest.mark.parametrize("shape", [(), (4,), (2, 5), (2, 0), (0, 3), (2, 3, 4)])
@@ -61,15 +59,6 @@ def test_ids_beyond_the_end_may_be_anything():
     layer.zero_grad()
     layer.forward(ids, lengths=lengths)[1](np.ones((3, 3, 2)))
     assert layer.grads["weight"][:, 0].tolist() == [1, 2, 1, 1]
-
-
-@pytest.mark.parametrize(("count", "size"), [(0, 5), (1, 5), (300, 5), (300, 1), (400, 70_000)])
-def test_sum_rows(count, size):
-    rng = np.random.default_rng(count)
-    rows, ids = rng.standard_normal((count, 3)), rng.integers(0, size, count)
-    wanted = np.zeros((size, 3))
-    np.add.at(wanted, ids, rows)
-    assert max_error(sum_rows(rows, ids, size), wanted) < 1e-12
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,50 @@
+cimport numpy as cnp
+from libc.stdint cimport int64_t, uint8_t
+
+from rnnfast.kernels._passes_table cimport adam_options, dropout_options, map_function, passes, sgd_options
+
+
+cdef enum Kind:
+    MAP, SUM_OF_SQUARES, SQUARED_ERROR, CROSS_ENTROPY, SGD, ADAM, DROPOUT
+
+
+# One pass: which, over what, and how it is cut into tasks. `count` elements, or rows of `width` elements.
+cdef struct Pass:
+    Kind kind
+    const passes *table
+    map_function function
+    Py_ssize_t itemsize, count, width, per_task
+    char *to
+    const char *source
+    const char *other
+    char *first_state
+    char *second_state
+    const uint8_t *mask
+    const int64_t *targets
+    double *sums
+    const sgd_options *sgd
+    const adam_options *adam
+    const dropout_options *dropout
+    Py_ssize_t steps, to_row, to_step, source_row, source_step
+
+
+# A pass over `count` rows of `width` elements, its pointers still to be filled in.
+cdef Pass make_pass(Kind kind, Py_ssize_t itemsize, Py_ssize_t count, Py_ssize_t width=*) noexcept
+
+# Run the tasks of a pass; the sum of `sums`, where given, from the first to the last.
+cdef double run_pass(Pass *p, cnp.ndarray sums=*)
+
+# Room for the sums of a pass over so many elements.
+cdef cnp.ndarray block_sums(Py_ssize_t count)
+
+# An array as a contiguous float32 or float64 array, copied where it must be.
+cdef cnp.ndarray real_array(str name, array)
+
+# Check a one-dimensional array that a pass works on where it lies.
+cdef cnp.ndarray in_place(str name, array, cnp.ndarray like=*, bint written=*)
+
+# Refuse arrays that overlap: a pass reads one while it writes another.
+cdef separate(dict arrays)
+
+# A contiguous bool array of this shape.
+cdef cnp.ndarray mask_array(mask, tuple shape, str meaning)
