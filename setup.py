@@ -111,7 +111,7 @@ setup(
             extension("_threads", "pool.c"),
             extension("_runtime", "dispatch.c"),
             extension("_team"),
-            extension("_packed"),
+            extension("_packed", "memory.c"),
             extension("_products"),
             extension("_plan"),
             extension("_recurrent"),

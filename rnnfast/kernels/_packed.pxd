@@ -1,10 +1,16 @@
 from rnnfast.kernels._tables cimport MAX_PHASES, cell, kernel_table
 
 
+cdef extern from "memory.h":
+    cdef struct memory:
+        char *start
+        void *block
+
+
 cdef class Buffer:
     """Bytes that start on a cache line and live as long as this object."""
     cdef char *start
-    cdef void *block
+    cdef memory memory
     cdef readonly ptrdiff_t size
 
     @staticmethod

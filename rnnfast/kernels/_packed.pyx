@@ -1,7 +1,6 @@
 """Weights of one direction, packed into the panels that the products read."""
 
 cimport numpy as cnp
-from libc.stdlib cimport free
 from libc.string cimport memcpy, memset
 
 import numpy as np
@@ -19,7 +18,9 @@ cdef extern from *:
 
 
 cdef extern from "memory.h":
-    void *allocate(size_t size, char **start)
+    memory memory_take(size_t size)
+    void memory_leave(memory given)
+    void memory_release()
 
 _CELLS = {
     ("rnn", "tanh"): CELL_RNN_TANH, ("rnn", "relu"): CELL_RNN_RELU, ("rnn", "identity"): CELL_RNN_IDENTITY,
@@ -31,14 +32,19 @@ cdef class Buffer:
     @staticmethod
     cdef Buffer of(ptrdiff_t size):
         cdef Buffer made = Buffer.__new__(Buffer)
-        made.block = allocate(size, &made.start)
-        if made.block is NULL:
+        made.memory = memory_take(size)
+        if made.memory.block is NULL:
             raise MemoryError(f"cannot allocate {size} bytes")
-        made.size = size
+        made.start, made.size = made.memory.start, size
         return made
 
     def __dealloc__(self):
-        free(self.block)
+        memory_leave(self.memory)
+
+
+def release_memory():
+    """Give back the blocks, 64 MB at most, that are kept for the next calls."""
+    memory_release()
 
 
 cdef ptrdiff_t times(ptrdiff_t count, ptrdiff_t size) except -1:
