@@ -109,7 +109,7 @@ cdef void loop_rows(Backward *b, const Plan *plan, int index, ptrdiff_t first, p
                 clean_lanes(panels, j, &now, n)
             if not meet_team(&b.team, index, &b.interrupt):
                 return
-            carry_back(panels, j, &now, &gates[j], n, from_vector)
+            carry_back(panels, j, &now, &gates[j], n, from_vector, s & 1)
     if not meet_team(&b.team, index, &b.interrupt):
         return
     if leads:
@@ -151,7 +151,8 @@ cdef void through_gates(product *p, const Panels *panels, const phase *cell, int
         p.depth, p.segments = panels.vectors * panels.lanes, 1
 
 
-cdef void carry_back(const Panels *panels, int j, step *now, const rows *gates, ptrdiff_t count, ptrdiff_t first) noexcept nogil:
+cdef void carry_back(const Panels *panels, int j, step *now, const rows *gates, ptrdiff_t count, ptrdiff_t first,
+                     bint descending) noexcept nogil:
     """The gradient of the state before the step (of r * h in a second phase) from whole rows of the gates' gradients: d R,
     for the units that `now` names, which begin with the vector `first`."""
     cdef const phase *cell = &panels.cell.phase[j]
@@ -168,7 +169,7 @@ cdef void carry_back(const Panels *panels, int j, step *now, const rows *gates, 
     p.count = count
     through_gates(&p, panels, cell, cell.h_count)
     p.b = panels.h_back[j] + first * cell.h_count * panels.vectors * panels.lanes * vector
-    p.width, p.vectors = PLAIN_WIDTH, now.vectors
+    p.width, p.vectors, p.descending = PLAIN_WIDTH, now.vectors, descending
     panels.table.multiply(&p)
 
 

@@ -143,14 +143,17 @@ INLINE void multiply_panels(const struct product *p, ptrdiff_t first, ptrdiff_t 
     if (p->count == 1) {
         const int group = width == 2 ? 4 : width == 3 ? 3 : width == 4 ? 2 : 1;
         const tile_function several = width == 2 ? TILE(1, 2, 4) : width == 3 ? TILE(1, 3, 3) : TILE(1, 4, 2);
-        ptrdiff_t panel = first;
-        for (; group > 1 && panel + group <= last; panel += group) {
-            several(p, 0, panel);
-            finish_tile(p, 0, 1, panel, group, width);
-        }
-        for (; panel < last; panel++) {
-            tiles[width][1](p, 0, panel);
-            finish_tile(p, 0, 1, panel, 1, width);
+        const ptrdiff_t groups = group > 1 ? (last - first) / group : 0, tasks = groups + (last - first - groups * group);
+        for (ptrdiff_t j = 0; j < tasks; j++) {
+            const ptrdiff_t task = p->descending ? tasks - 1 - j : j;
+            if (task < groups) {
+                several(p, 0, first + task * group);
+                finish_tile(p, 0, 1, first + task * group, group, width);
+            } else {
+                const ptrdiff_t panel = first + groups * (group - 1) + task;
+                tiles[width][1](p, 0, panel);
+                finish_tile(p, 0, 1, panel, 1, width);
+            }
         }
         return;
     }
