@@ -33,7 +33,7 @@ class Cell(Layer):
         self.input_size = _check.size(input_size, "input_size")
         self.hidden_size = _check.size(hidden_size, "hidden_size")
         self.bias, self.options = check_bias(bias), options
-        ops.check_options(self.cell, {"activation": "tanh", "reset": "after", "update": "keep"} | options)
+        ops.kind(self.cell, **options)
         self._direction = Direction(self.cell, self.input_size, self.hidden_size, self.bias, "", options)
         self.block = Block(self._direction.shapes(), float_dtype(dtype))
         self._direction.initialise(self.block, np.random.default_rng(seed))

@@ -1,6 +1,6 @@
 """RNN, LSTM and GRU layers: stacked, in one direction or both."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -9,10 +9,10 @@ import numpy as np
 
 from rnnfast import ops
 from rnnfast.kernels._recurrent import worth_side_by_side
-from rnnfast.kernels._threads import side_by_side
 from rnnfast.layers import _check
 from rnnfast.layers._base import BackwardOnce, Block, StatefulLayer, draw_key, float_dtype
 from rnnfast.layers._direction import Direction, check_bias
+from rnnfast.layers._grid import Orientation, Saved, one_state, run_all
 
 if TYPE_CHECKING:
     from rnnfast.layers.explain import Plan
@@ -55,8 +55,7 @@ class Recurrent(StatefulLayer):
         self.num_directions = 2 if bidirectional else 1
         self.output_size = self.num_directions * self.hidden_size
         self.options = options
-        full = {"activation": "tanh", "reset": "after", "update": "keep"} | options
-        ops.check_options(self.cell, full)
+        ops.kind(self.cell, **options)
         self._directions = [
             Direction(
                 self.cell,
@@ -159,17 +158,23 @@ class Recurrent(StatefulLayer):
             once.start()
             found: dict[str, Array] = {}
             dx: Array | None = None
-            initial: list[Any] = [None] * len(self._directions)
+            initial = self._new_state(restore)
             for layer in range(self.num_layers - 1, -1, -1):
                 dx = None
                 ats = range(layer * D, layer * D + D)
                 halves = [None if dy is None else dy[..., d * H : (d + 1) * H] for d in range(D)]
                 calls = [
-                    partial(ops.backward, saved.calls[at], half, _one(dh, dc, at), need_dx=need_dx or layer > 0)
+                    partial(
+                        ops.backward,
+                        saved.calls[at],
+                        half,
+                        one_state(dh, dc, at),
+                        need_dx=need_dx or layer > 0,
+                        initial=tuple(part[at] for part in initial),
+                    )
                     for at, half in zip(ats, halves, strict=True)
                 ]
-                for at, (part, first, named) in zip(ats, _run_all(calls, saved.beside[layer]), strict=True):
-                    initial[at] = first
+                for at, (part, _, named) in zip(ats, run_all(calls, saved.beside[layer]), strict=True):
                     found |= self._directions[at].gradients(named)
                     if dx is None:
                         dx = part
@@ -179,7 +184,7 @@ class Recurrent(StatefulLayer):
                 if dx is not None and layer and self.dropout:
                     dy = ops.dropout(dx, self.dropout, int(key), layer)
             once.add(found, grads)
-            return None if dy is None else restore.leave(dy), self._join_state(initial, restore)
+            return None if dy is None else restore.leave(dy), self._leave_state(initial, restore)
 
         return (y, new), backward
 
@@ -213,12 +218,12 @@ class Recurrent(StatefulLayer):
         ]
 
     def _join_steps(self, held: Iterator[tuple[Array, ...]]) -> Any:
-        states = list(islice(held, self.num_layers))
-        return self._join_state(states if self.cell == "lstm" else [h for (h,) in states], _Orientation(False, False))
+        states = islice(held, self.num_layers)
+        return self._leave_state([np.stack(part) for part in zip(*states, strict=True)], Orientation(False, False))
 
     def _split_steps(self, state: Any, rows: int) -> list[tuple[Array, ...]]:
         first = ops.state_pair(state, "state")[0] if self.cell == "lstm" and state is not None else state
-        restore = _Orientation(rows == 1 and np.ndim(first) == 2, False)
+        restore = Orientation(rows == 1 and np.ndim(first) == 2, False)
         restore.state_shape = (self.num_layers, rows, self.hidden_size)
         h, c = self._split_state(state, restore, "state")
         if h is None:
@@ -228,13 +233,13 @@ class Recurrent(StatefulLayer):
 
     def _run(
         self, x: Any, state: Any, lengths: Any, time_major: bool, out: Array | None, key: Any
-    ) -> tuple[Array, Any, "_Saved", "_Orientation"]:
+    ) -> tuple[Array, Any, Saved, Orientation]:
         """One pass over the grid; with a key, for training."""
         x = np.asarray(x)
         if x.ndim not in (2, 3) or x.shape[-1] != self.input_size:
             wanted = "(T, B, {0}) or (T, {0})" if time_major else "(B, T, {0}) or (T, {0})"
             raise ValueError(f"x must have shape {wanted.format(self.input_size)}, got {x.shape}")
-        restore = _Orientation(x.ndim == 2, time_major)
+        restore = Orientation(x.ndim == 2, time_major)
         if out is not None and (not isinstance(out, np.ndarray) or out.shape != (*x.shape[:-1], self.output_size)):
             got = getattr(out, "shape", type(out).__name__)
             raise ValueError(f"out must be an array of shape {(*x.shape[:-1], self.output_size)}, got {got}")
@@ -244,8 +249,8 @@ class Recurrent(StatefulLayer):
             lengths = ops.sequence_lengths(lengths, (x.shape[1],))
         restore.state_shape = (len(self._directions), x.shape[0], self.hidden_size)
         h, c = self._split_state(state, restore, "state")
-        D, H = self.num_directions, self.hidden_size
-        states, saved, training = [], _Saved(key, [], []), key is not None
+        D, H, new = self.num_directions, self.hidden_size, self._new_state(restore)
+        saved, training = Saved(key, [], []), key is not None
         for layer in range(self.num_layers):
             if layer == self.num_layers - 1:
                 y = restore.enter(y_last)
@@ -261,26 +266,25 @@ class Recurrent(StatefulLayer):
                     self.cell,
                     None,
                     x,
-                    _one(h, c, at),
+                    one_state(h, c, at),
                     lengths=lengths,
                     reverse=d == 1,
                     out=y[..., d * H : (d + 1) * H],
                     save=training,
                     packed=packed[d],
+                    final=tuple(part[at] for part in new),
                     **self.options,
                 )
                 for d, at in enumerate(ats)
             ]
             saved.beside.append(D == 2 and worth_side_by_side(packed[0], x.shape[0], x.shape[1]))
-            for _, after, call in _run_all(calls, saved.beside[layer]):
-                states.append(after)
-                saved.calls.append(call)
+            saved.calls.extend(call for _, _, call in run_all(calls, saved.beside[layer]))
             x = y
             if training and self.dropout and layer < self.num_layers - 1:
                 x = ops.dropout(x, self.dropout, int(key), layer + 1)
-        return y_last, self._join_state(states, restore), saved, restore
+        return y_last, self._leave_state(new, restore), saved, restore
 
-    def _split_state(self, state: Any, restore: "_Orientation", name: str) -> tuple[Array | None, Array | None]:
+    def _split_state(self, state: Any, restore: Orientation, name: str) -> tuple[Array | None, Array | None]:
         """(h, c) of a state, each (L·D, B, H)."""
         if state is None:
             return None, None
@@ -290,54 +294,14 @@ class Recurrent(StatefulLayer):
         dtype = self.block.dtype
         return restore.enter_state(h, f"h of {name}", dtype), restore.enter_state(c, f"c of {name}", dtype)
 
-    def _join_state(self, states: list[Any], restore: "_Orientation") -> Any:
-        if self.cell != "lstm":
-            return restore.leave_state(states)
-        return LSTMState(restore.leave_state([h for h, _ in states]), restore.leave_state([c for _, c in states]))
+    def _new_state(self, restore: Orientation) -> list[Array]:
+        """Room for h, and c of an LSTM, of every direction."""
+        return [np.empty(restore.state_shape, self.block.dtype) for _ in range(2 if self.cell == "lstm" else 1)]
 
-
-class _Saved(NamedTuple):
-    key: Any
-    calls: list[Any]
-    beside: list[bool]  # for each layer: its directions run side by side
-
-
-def _run_all(calls: Sequence[Callable[[], Any]], beside: bool) -> list[Any]:
-    return side_by_side(*calls) if beside else [call() for call in calls]
-
-
-def _one(h: Array | None, c: Array | None, at: int) -> Any:
-    """One direction's part of a state."""
-    return None if h is None else h[at] if c is None else (h[at], c[at])
-
-
-class _Orientation:
-    """Between the caller's axes and (B, T, features): views, never copies."""
-
-    def __init__(self, unbatched: bool, time_major: bool):
-        self.unbatched, self.time_major = unbatched, time_major
-        self.state_shape: tuple[int, int, int] = (0, 0, 0)
-
-    def enter(self, array: Array) -> Array:
-        if self.unbatched:
-            return array[None]
-        return array.transpose(1, 0, 2) if self.time_major else array
-
-    def leave(self, array: Array) -> Array:
-        if self.unbatched:
-            return array[0]
-        return array.transpose(1, 0, 2) if self.time_major else array
-
-    def enter_state(self, state: Any, name: str, dtype: np.dtype) -> Array:
-        state = _check.real(state, dtype, name)
-        wanted = (self.state_shape[0], self.state_shape[2]) if self.unbatched else self.state_shape
-        if state.shape != wanted:
-            raise ValueError(f"{name} must have shape {wanted}, got {state.shape}")
-        return state.reshape(self.state_shape)
-
-    def leave_state(self, states: list[Array]) -> Array:
-        joined = np.stack(states)
-        return joined[:, 0] if self.unbatched else joined
+    def _leave_state(self, state: list[Array], restore: Orientation) -> Any:
+        if restore.unbatched:
+            state = [part[:, 0] for part in state]
+        return LSTMState(*state) if self.cell == "lstm" else state[0]
 
 
 _ARGUMENTS = """

@@ -1,45 +1,23 @@
-"""Functions on arrays over the compiled kernels: check, allocate, call. One layer, one direction.
+"""One layer, one direction, over the compiled kernels: check, allocate, call.
 
 `forward` and `backward` have the arguments and results of their textbook twins in :mod:`rnnfast.reference`.
 """
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from rnnfast.kernels import _gradients, _linear, _recurrent
-from rnnfast.kernels._losses import cross_entropy, mse
+from rnnfast.kernels import _gradients, _recurrent
 from rnnfast.kernels._packed import Packed
-from rnnfast.kernels._passes import accumulate, add_rows, dropout, sum_of_squares
-from rnnfast.kernels._updates import adam_step, sgd_step
-
-__all__ = [
-    "GATES",
-    "accumulate",
-    "adam_step",
-    "add_rows",
-    "backward",
-    "check_options",
-    "cross_entropy",
-    "dropout",
-    "forward",
-    "linear",
-    "linear_backward",
-    "mse",
-    "pack",
-    "sequence_lengths",
-    "sgd_step",
-    "state_pair",
-    "sum_of_squares",
-]
+from rnnfast.ops._arrays import FLOATS, overlaps_itself, real, sequence_lengths, usable
 
 Array = np.ndarray
 
 GATES = {"rnn": 1, "lstm": 4, "gru": 3}
 """Gates of each cell: the rows of a weight matrix are that many blocks of H."""
 _CHOICES = {"activation": ("tanh", "relu", "identity"), "reset": ("after", "before"), "update": ("keep", "new")}
-_FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
 
 class Saved(NamedTuple):
@@ -55,43 +33,21 @@ class Saved(NamedTuple):
     right: list[bool]  # one entry, which backward takes out: that works once even where threads compete
 
 
-def _real(value: Any, name: str, dtype: np.dtype, shape: tuple[int, ...]) -> Array:
-    """`value` as an array of this dtype and shape, or the error that says what is wrong with it."""
-    array = np.asarray(value)
-    if array.dtype.kind not in "fiub":
-        raise TypeError(f"{name} must be real numbers, got dtype {array.dtype}")
-    if array.shape != shape:
-        raise ValueError(f"{name} must have shape {shape}, got {array.shape}")
-    return array if array.dtype == dtype else array.astype(dtype)
+@lru_cache
+def kind(cell: str, activation: str = "tanh", reset: str = "after", update: str = "keep") -> tuple[str, str, bool]:
+    """The kernels' name of a cell and its variant, and whether the update gate's sign turns.
 
-
-def _usable(array: Array) -> Array:
-    """The same numbers where the kernels can read them in place: aligned, whole elements apart, features contiguous."""
-    if (array.shape[-1] > 1 and array.strides[-1] != array.itemsize) or not array.flags.aligned:
-        return array.copy()
-    return array
-
-
-def _overlaps_itself(array: Array) -> bool:
-    """Whether elements may share an address: broadcast arrays, sliding windows."""
-    end = array.itemsize
-    for stride, count in sorted(zip(map(abs, array.strides), array.shape, strict=True)):
-        if count > 1:
-            if stride < end and array.size:
-                return True
-            end += stride * (count - 1)
-    return False
-
-
-def check_options(cell: str, options: Mapping[str, str]) -> tuple[str, bool]:
-    """The kernels' name of the cell's variant, and whether the update gate's sign turns."""
+    Raises
+    ------
+    ValueError
+        For an unknown cell or option.
+    """
     if cell not in GATES:
         raise ValueError(f"cell must be 'rnn', 'lstm' or 'gru', got {cell!r}")
-    for name, value in options.items():
+    for name, value in (("activation", activation), ("reset", reset), ("update", update)):
         if value not in _CHOICES[name]:
             raise ValueError(f"{name} must be one of {', '.join(map(repr, _CHOICES[name]))}, got {value!r}")
-    variant = {"rnn": options["activation"], "lstm": "", "gru": options["reset"]}[cell]
-    return variant, cell == "gru" and options["update"] == "new"
+    return cell, {"rnn": activation, "lstm": "", "gru": reset}[cell], cell == "gru" and update == "new"
 
 
 def pack(
@@ -126,7 +82,7 @@ def pack(
     ValueError, TypeError
         For an unknown cell or option, a wrong shape or dtype, or a parameter that is missing or unknown.
     """
-    variant, new = check_options(cell, {"activation": activation, "reset": reset, "update": update})
+    _, variant, new = kind(cell, activation, reset, update)
     known = {"weight_ih", "weight_hh", "bias"} | ({"bias_hn"} if variant == "after" else set())
     if missing := {"weight_ih", "weight_hh"} - params.keys():
         raise ValueError(f"params lacks {', '.join(sorted(missing))}")
@@ -134,7 +90,7 @@ def pack(
         names, wanted = ", ".join(sorted(unknown)), ", ".join(sorted(known))
         raise ValueError(f"params has {names}, which this cell does not know; it knows {wanted}")
     weight_ih, weight_hh = np.asarray(params["weight_ih"]), np.asarray(params["weight_hh"])
-    if weight_ih.dtype not in _FLOATS:
+    if weight_ih.dtype not in FLOATS:
         raise TypeError(f"weight_ih must be float32 or float64, got dtype {weight_ih.dtype}")
     gates, dtype = GATES[cell], weight_ih.dtype
     if weight_hh.ndim != 2 or not weight_hh.size or weight_hh.shape[0] != gates * weight_hh.shape[1]:
@@ -142,28 +98,13 @@ def pack(
     H = weight_hh.shape[1]
     if weight_ih.ndim != 2 or weight_ih.shape[0] != gates * H or weight_ih.shape[1] < 1:
         raise ValueError(f"weight_ih must have shape ({gates * H}, I) with I at least 1, got {weight_ih.shape}")
-    arrays = {"weight_ih": weight_ih, "weight_hh": _real(weight_hh, "weight_hh", dtype, weight_hh.shape)}
+    arrays = {"weight_ih": weight_ih, "weight_hh": real(weight_hh, "weight_hh", dtype, weight_hh.shape)}
     for name, shape in (("bias", (gates * H,)), ("bias_hn", (H,))):
         if params.get(name) is not None:
-            arrays[name] = _real(params[name], name, dtype, shape)
+            arrays[name] = real(params[name], name, dtype, shape)
     arrays = {name: np.require(array, requirements=["C", "A"]) for name, array in arrays.items()}
     matrices = arrays["weight_ih"], arrays["weight_hh"]
     return Packed(cell, variant, *matrices, arrays.get("bias"), arrays.get("bias_hn"), new, training)
-
-
-def sequence_lengths(lengths: Any, shape: tuple[int, ...]) -> Array:
-    """Lengths of sequences whose leading axes are `shape`, (B, T), or (T,) for one: int64 (B,), each from 0 to T."""
-    if len(shape) not in (1, 2):
-        raise ValueError(f"lengths need x of shape (B, T, ...) or (T, ...), got leading axes {shape}")
-    array = np.asarray(lengths)
-    B, T = shape if len(shape) == 2 else (1, shape[0])
-    if array.dtype.kind not in "iu" and array.size:
-        raise TypeError(f"lengths must be integers, got dtype {array.dtype}")
-    if array.shape != (B,) and not (array.shape == () and len(shape) == 1):
-        raise ValueError(f"lengths must have shape ({B},), one for each sequence, got {array.shape}")
-    if array.size and not (array.min() >= 0 and array.max() <= T):
-        raise ValueError(f"lengths must be from 0 to {T}, got {array.min()} to {array.max()}")
-    return array.reshape(B).astype(np.int64)
 
 
 def state_pair(state: Any, name: str) -> tuple[Any, Any]:
@@ -180,12 +121,26 @@ def _state(
     if state is None:
         return None, None
     if cell != "lstm":
-        return np.require(_real(state, name, dtype, shape), requirements=["C", "A"]), None
+        return np.require(real(state, name, dtype, shape), requirements=["C", "A"]), None
     h, c = state_pair(state, name)
     return (
-        np.require(_real(h, f"h of {name}", dtype, shape), requirements=["C", "A"]),
-        np.require(_real(c, f"c of {name}", dtype, shape), requirements=["C", "A"]),
+        np.require(real(h, f"h of {name}", dtype, shape), requirements=["C", "A"]),
+        np.require(real(c, f"c of {name}", dtype, shape), requirements=["C", "A"]),
     )
+
+
+def _states(
+    given: tuple[Array, ...] | None, name: str, cell: str, shape: tuple[int, int], dtype: np.dtype
+) -> tuple[Array, Array | None]:
+    """Where h, and c of an LSTM, are written: new arrays or those given."""
+    if given is None:
+        return np.empty(shape, dtype), np.empty(shape, dtype) if cell == "lstm" else None
+    wanted = 2 if cell == "lstm" else 1
+    if len(given) != wanted or not all(
+        a.shape == shape and a.dtype == dtype and a.flags.carray and a.flags.writeable for a in given
+    ):
+        raise ValueError(f"{name} must be {wanted} writable contiguous {dtype} arrays of shape {shape}")
+    return given[0], given[1] if wanted == 2 else None
 
 
 def forward(
@@ -202,6 +157,7 @@ def forward(
     activation: str = "tanh",
     reset: str = "after",
     update: str = "keep",
+    final: tuple[Array, ...] | None = None,
 ) -> tuple[Array, Any, Saved | None]:
     """Run one direction over a batch of sequences. Equations: :func:`rnnfast.reference.forward`.
 
@@ -225,6 +181,8 @@ def forward(
         What `pack` returned for these params, with ``training=True`` if `save` is wanted.
     activation, reset, update : str
         The cell's variant.
+    final : tuple of ndarray (B, H), optional
+        Where the state is written: h, for the LSTM h and c; contiguous, of the parameters' dtype.
 
     Returns
     -------
@@ -248,20 +206,20 @@ def forward(
     >>> y.shape, h.shape, bool((y[:, -1] == h).all())
     ((4, 5, 2), (4, 2), True)
     """
-    options = {"activation": activation, "reset": reset, "update": update}
     if packed is None or (save and not packed.training):
         if params is None:
             raise ValueError("params is needed where packed is not given, or was not packed for training")
-        packed = pack(cell, params, **options, training=save)
-    elif packed.kind != (cell, *check_options(cell, options)):
+        packed = pack(cell, params, activation=activation, reset=reset, update=update, training=save)
+    elif packed.kind != kind(cell, activation, reset, update):
         raise ValueError(
-            f"packed holds the weights of another cell or variant: {packed.kind}, wanted {cell!r}, {options}"
+            "packed holds the weights of another cell or variant: (cell, variant, new update) is "
+            f"{packed.kind}, wanted {kind(cell, activation, reset, update)}"
         )
     I, H, dtype = packed.input_size, packed.hidden_size, packed.dtype  # noqa: E741 - as in the equations
     x = np.asarray(x)
     if x.ndim != 3 or x.shape[2] != I:
         raise ValueError(f"x must have shape (B, T, {I}), got {x.shape}")
-    x = _usable(_real(x, "x", dtype, x.shape))
+    x = usable(real(x, "x", dtype, x.shape))
     B, T, _ = x.shape
     lengths = None if lengths is None else sequence_lengths(lengths, (B, T))
     h0, c0 = _state(state, cell, (B, H), dtype, "state")
@@ -275,7 +233,7 @@ def forward(
             raise ValueError(f"out must have shape {(B, T, H)}, got {y.shape}")
         if not y.flags.writeable:
             raise ValueError("out must be writeable, got a read-only array")
-        if not y.flags.c_contiguous and _overlaps_itself(y):
+        if not y.flags.c_contiguous and overlaps_itself(y):
             raise ValueError(f"out must have memory for each element, got shape {y.shape} with strides {y.strides}")
         if np.may_share_memory(x, y):
             x = x.copy()
@@ -283,8 +241,7 @@ def forward(
             h0 = h0.copy()
         if c0 is not None and np.may_share_memory(c0, y):
             c0 = c0.copy()
-    hn = np.empty((B, H), dtype)
-    cn = np.empty((B, H), dtype) if cell == "lstm" else None
+    hn, cn = _states(final, "final", cell, (B, H), dtype)
     written = y if y.flags.aligned else np.empty((B, T, H), dtype)
     call = _recurrent.forward(packed, x, h0, c0, lengths, bool(reverse), written, hn, cn, bool(save))
     if written is not y:
@@ -296,7 +253,7 @@ def forward(
 
 
 def backward(
-    saved: Saved, dy: Any, dstate: Any = None, *, need_dx: bool = True
+    saved: Saved, dy: Any, dstate: Any = None, *, need_dx: bool = True, initial: tuple[Array, ...] | None = None
 ) -> tuple[Array | None, Any, dict[str, Array]]:
     """Gradients of one call of `forward(save=True)`. Works once: it overwrites what was saved.
 
@@ -309,6 +266,8 @@ def backward(
         Gradient of that state.
     need_dx : bool
         False leaves dx out, and its work.
+    initial : tuple of ndarray (B, H), optional
+        Where the gradient of the initial state is written, as `final` of `forward`.
 
     Returns
     -------
@@ -330,13 +289,12 @@ def backward(
     B, T, _ = saved.shape
     H, dtype = saved.hidden_size, saved.dtype
     if dy is not None:
-        dy = _real(dy, "dy", dtype, (B, T, H))
+        dy = real(dy, "dy", dtype, (B, T, H))
         if not dy.flags.aligned:
             dy = dy.copy()
     dhn, dcn = _state(dstate, saved.cell, (B, H), dtype, "dstate")
     dx = np.empty(saved.shape, dtype) if need_dx else None
-    dh0 = np.empty((B, H), dtype)
-    dc0 = np.empty((B, H), dtype) if saved.cell == "lstm" else None
+    dh0, dc0 = _states(initial, "initial", saved.cell, (B, H), dtype)
     try:
         saved.right.pop()
     except IndexError:
@@ -347,120 +305,3 @@ def backward(
     if not saved.bias_hn:
         grads.pop("bias_hn", None)
     return dx, dh0 if dc0 is None else (dh0, dc0), grads
-
-
-def _weight(weight: Any) -> Array:
-    """The weight of a linear map, or the error that says what is wrong with it."""
-    weight = np.asarray(weight)
-    if weight.dtype not in _FLOATS or weight.ndim != 2 or not weight.size:
-        raise TypeError(
-            f"weight must be a float32 or float64 matrix, got dtype {weight.dtype} and shape {weight.shape}"
-        )
-    return weight
-
-
-def _features(x: Any, inputs: int, dtype: np.dtype) -> Array:
-    """x as an array (..., inputs) of this dtype, or the error that says what is wrong with it."""
-    x = np.asarray(x)
-    if x.ndim == 0 or x.shape[-1] != inputs:
-        raise ValueError(f"x must have shape (..., {inputs}), got {x.shape}")
-    return _real(x, "x", dtype, x.shape)
-
-
-def _matrix(array: Array) -> Array:
-    """(..., F) as (N, F), where the kernels can read it in place."""
-    return _usable(array.reshape(-1, array.shape[-1]))
-
-
-def linear(x: Any, weight: Array, bias: Array | None = None, *, out: Array | None = None, packed: Any = None) -> Array:
-    """y = x Wᵀ + b on the last axis, by the packed product of the recurrent kernels.
-
-    Parameters
-    ----------
-    x : array_like (..., in)
-        Cast to weight's dtype.
-    weight : ndarray (out, in)
-        float32 or float64.
-    bias : ndarray (out,), optional
-    out : ndarray (..., out), optional
-        C-contiguous. It may overlap x.
-    packed : optional
-        `PackedMatrix(weight.T, bias)` made before, while neither has changed.
-
-    Returns
-    -------
-    ndarray (..., out)
-        The same bits for a row, whatever other rows are in the call.
-
-    Raises
-    ------
-    ValueError, TypeError
-        For wrong shapes and dtypes.
-    """
-    weight = _weight(weight)
-    outputs, inputs = weight.shape
-    x = _features(x, inputs, weight.dtype)
-    shape = (*x.shape[:-1], outputs)
-    if packed is None:
-        if bias is not None:
-            bias = np.require(_real(bias, "bias", weight.dtype, (outputs,)), requirements=["C", "A"])
-        packed = _linear.PackedMatrix(np.require(weight, requirements=["A"]).T, bias)
-    elif (packed.depth, packed.columns, packed.dtype) != (inputs, outputs, weight.dtype):
-        raise ValueError(
-            f"packed holds another matrix: {packed.dtype} ({packed.depth}, {packed.columns}), "
-            f"wanted {weight.dtype} ({inputs}, {outputs})"
-        )
-    if out is None:
-        out = np.empty(shape, weight.dtype)
-    elif not isinstance(out, np.ndarray):
-        raise TypeError(f"out must be an array, got {type(out).__name__}")
-    elif out.shape != shape or out.dtype != weight.dtype or not out.flags.carray:
-        raise ValueError(
-            f"out must be a writeable, aligned, C-contiguous {weight.dtype} array of shape {shape}, "
-            f"got {out.dtype} {out.shape}"
-        )
-    elif np.may_share_memory(x, out):
-        x = x.copy()
-    if out.size:
-        _linear.multiply(packed, _matrix(x), out.reshape(-1, outputs))
-    return out
-
-
-def linear_backward(x: Any, weight: Array, dy: Any, *, need_dx: bool = True) -> tuple[Array | None, Array, Array]:
-    """Gradients of `linear`.
-
-    Parameters
-    ----------
-    x : ndarray (..., in)
-    weight : ndarray (out, in)
-    dy : ndarray (..., out)
-    need_dx : bool
-
-    Returns
-    -------
-    dx : ndarray (..., in) or None
-        dy W.
-    dweight : ndarray (out, in)
-        dyᵀ x over all rows.
-    dbias : ndarray (out,)
-        The sum of dy over all rows.
-
-    Raises
-    ------
-    ValueError, TypeError
-        For wrong shapes and dtypes.
-    """
-    weight = _weight(weight)
-    outputs, inputs = weight.shape
-    x = _features(x, inputs, weight.dtype)
-    dy = _real(dy, "dy", weight.dtype, (*x.shape[:-1], outputs))
-    rows, gradients = _matrix(x), _matrix(dy)
-    if not rows.size or not gradients.size:
-        return np.zeros_like(x) if need_dx else None, np.zeros_like(weight), np.zeros(outputs, weight.dtype)
-    dweight, dbias = _linear.weight_gradient(rows, gradients)
-    dx = None
-    if need_dx:
-        dx = np.empty(x.shape, weight.dtype)
-        packed = _linear.PackedMatrix(np.require(weight, requirements=["A"]))
-        _linear.multiply(packed, gradients, dx.reshape(-1, inputs))
-    return dx, dweight, dbias

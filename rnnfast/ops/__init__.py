@@ -1,0 +1,28 @@
+"""Functions on arrays over the compiled kernels: check, allocate, call."""
+
+from rnnfast.kernels._losses import cross_entropy, mse
+from rnnfast.kernels._passes import accumulate, add_rows, dropout, sum_of_squares
+from rnnfast.kernels._updates import adam_step, sgd_step
+from rnnfast.ops._arrays import sequence_lengths
+from rnnfast.ops.linear import linear, linear_backward
+from rnnfast.ops.recurrent import GATES, backward, forward, kind, pack, state_pair
+
+__all__ = [
+    "GATES",
+    "accumulate",
+    "adam_step",
+    "add_rows",
+    "backward",
+    "cross_entropy",
+    "dropout",
+    "forward",
+    "kind",
+    "linear",
+    "linear_backward",
+    "mse",
+    "pack",
+    "sequence_lengths",
+    "sgd_step",
+    "state_pair",
+    "sum_of_squares",
+]

@@ -1,0 +1,127 @@
+"""y = x Wᵀ + b over the compiled kernels: check, allocate, call."""
+
+from typing import Any
+
+import numpy as np
+
+from rnnfast.kernels import _linear
+from rnnfast.ops._arrays import FLOATS, real, usable
+
+Array = np.ndarray
+
+
+def _weight(weight: Any) -> Array:
+    """The weight of a linear map, or the error that says what is wrong with it."""
+    weight = np.asarray(weight)
+    if weight.dtype not in FLOATS or weight.ndim != 2 or not weight.size:
+        raise TypeError(
+            f"weight must be a float32 or float64 matrix, got dtype {weight.dtype} and shape {weight.shape}"
+        )
+    return weight
+
+
+def _features(x: Any, inputs: int, dtype: np.dtype) -> Array:
+    """x as an array (..., inputs) of this dtype, or the error that says what is wrong with it."""
+    x = np.asarray(x)
+    if x.ndim == 0 or x.shape[-1] != inputs:
+        raise ValueError(f"x must have shape (..., {inputs}), got {x.shape}")
+    return real(x, "x", dtype, x.shape)
+
+
+def _matrix(array: Array) -> Array:
+    """(..., F) as (N, F), where the kernels can read it in place."""
+    return usable(array.reshape(-1, array.shape[-1]))
+
+
+def linear(x: Any, weight: Array, bias: Array | None = None, *, out: Array | None = None, packed: Any = None) -> Array:
+    """y = x Wᵀ + b on the last axis, by the packed product of the recurrent kernels.
+
+    Parameters
+    ----------
+    x : array_like (..., in)
+        Cast to weight's dtype.
+    weight : ndarray (out, in)
+        float32 or float64.
+    bias : ndarray (out,), optional
+    out : ndarray (..., out), optional
+        C-contiguous. It may overlap x.
+    packed : optional
+        `PackedMatrix(weight.T, bias)` made before, while neither has changed.
+
+    Returns
+    -------
+    ndarray (..., out)
+        The same bits for a row, whatever other rows are in the call.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For wrong shapes and dtypes.
+    """
+    weight = _weight(weight)
+    outputs, inputs = weight.shape
+    x = _features(x, inputs, weight.dtype)
+    shape = (*x.shape[:-1], outputs)
+    if packed is None:
+        if bias is not None:
+            bias = np.require(real(bias, "bias", weight.dtype, (outputs,)), requirements=["C", "A"])
+        packed = _linear.PackedMatrix(np.require(weight, requirements=["A"]).T, bias)
+    elif (packed.depth, packed.columns, packed.dtype) != (inputs, outputs, weight.dtype):
+        raise ValueError(
+            f"packed holds another matrix: {packed.dtype} ({packed.depth}, {packed.columns}), "
+            f"wanted {weight.dtype} ({inputs}, {outputs})"
+        )
+    if out is None:
+        out = np.empty(shape, weight.dtype)
+    elif not isinstance(out, np.ndarray):
+        raise TypeError(f"out must be an array, got {type(out).__name__}")
+    elif out.shape != shape or out.dtype != weight.dtype or not out.flags.carray:
+        raise ValueError(
+            f"out must be a writeable, aligned, C-contiguous {weight.dtype} array of shape {shape}, "
+            f"got {out.dtype} {out.shape}"
+        )
+    elif np.may_share_memory(x, out):
+        x = x.copy()
+    if out.size:
+        _linear.multiply(packed, _matrix(x), out.reshape(-1, outputs))
+    return out
+
+
+def linear_backward(x: Any, weight: Array, dy: Any, *, need_dx: bool = True) -> tuple[Array | None, Array, Array]:
+    """Gradients of `linear`.
+
+    Parameters
+    ----------
+    x : ndarray (..., in)
+    weight : ndarray (out, in)
+    dy : ndarray (..., out)
+    need_dx : bool
+
+    Returns
+    -------
+    dx : ndarray (..., in) or None
+        dy W.
+    dweight : ndarray (out, in)
+        dyᵀ x over all rows.
+    dbias : ndarray (out,)
+        The sum of dy over all rows.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For wrong shapes and dtypes.
+    """
+    weight = _weight(weight)
+    outputs, inputs = weight.shape
+    x = _features(x, inputs, weight.dtype)
+    dy = real(dy, "dy", weight.dtype, (*x.shape[:-1], outputs))
+    rows, gradients = _matrix(x), _matrix(dy)
+    if not rows.size or not gradients.size:
+        return np.zeros_like(x) if need_dx else None, np.zeros_like(weight), np.zeros(outputs, weight.dtype)
+    dweight, dbias = _linear.weight_gradient(rows, gradients)
+    dx = None
+    if need_dx:
+        dx = np.empty(x.shape, weight.dtype)
+        packed = _linear.PackedMatrix(np.require(weight, requirements=["A"]))
+        _linear.multiply(packed, gradients, dx.reshape(-1, inputs))
+    return dx, dweight, dbias
