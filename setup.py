@@ -57,7 +57,7 @@ macros += [("RNNFAST_EMULATE_AVX512", None)] * emulate
 macros += [("RNNFAST_FAULT", f"FAULT_{fault.upper()}")] * bool(fault)
 
 headers = sorted(os.path.join(SOURCE, name) for name in os.listdir(SOURCE) if name.endswith(".h"))
-targets = {"scalar": []} | ({"sse2": [], **sets} if x86 else {"neon": []} if arm64 else {})
+targets = {"generic": []} | ({"sse2": [], **sets} if x86 else {"neon": []} if arm64 else {})
 libraries = [
     (
         f"rnnfast_{name}",

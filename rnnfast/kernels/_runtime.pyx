@@ -16,7 +16,7 @@ def isa():
     Returns
     -------
     str
-        ``"avx512"``, ``"avx2"``, ``"sse2"``, ``"neon"`` or ``"scalar"``.
+        ``"avx512"``, ``"avx2"``, ``"sse2"``, ``"neon"`` or ``"generic"``.
     """
     return kernels_for(4).name.decode()
 
@@ -72,7 +72,7 @@ def fma_rate(str dtype="float32", double seconds=0.01):
 def _choose():
     cap = os.environ.get("RNNFAST_ISA", "")
     if kernels_choose(cap.encode()) != 0:
-        known = "avx512, avx2, sse2, neon, scalar"
+        known = "avx512, avx2, sse2, neon, generic"
         raise ImportError(f"RNNFAST_ISA={cap!r} names no instruction set that this build of rnnfast knows; the names are {known}")
 
 

@@ -99,7 +99,7 @@ def test_an_unknown_cap_is_refused():
     result = python("import rnnfast; rnnfast.LSTM", "avx3")
     assert result.returncode != 0
     assert "ImportError: RNNFAST_ISA='avx3'" in result.stderr
-    assert all(name in result.stderr for name in ("avx512", "avx2", "sse2", "neon", "scalar"))
+    assert all(name in result.stderr for name in ("avx512", "avx2", "sse2", "neon", "generic"))
 
 
 def test_the_peak_of_multiply_adds():
@@ -109,7 +109,8 @@ def test_the_peak_of_multiply_adds():
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"), [(("float16",), "'float16'"), (("float32", 0.0), "0.0"), (("float64", 11.0), "at most 10")]
+    ("arguments", "message"),
+    [(("float16",), "'float16'"), (("float32", 0.0), "0.0"), (("float64", 11.0), "at most 10")],
 )
 def test_bad_arguments_of_the_peak(arguments, message):
     with pytest.raises(ValueError, match=message):

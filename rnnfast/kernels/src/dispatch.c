@@ -3,7 +3,7 @@
 #include <string.h>
 
 #define DECLARE(target) extern const kernel_table target##_kernels_f32, target##_kernels_f64;
-DECLARE(scalar)
+DECLARE(generic)
 #if defined(RNNFAST_X86)
 DECLARE(sse2)
 DECLARE(avx2)
@@ -35,7 +35,7 @@ static const struct {
 #elif defined(RNNFAST_ARM64)
     {"neon", always, &neon_kernels_f32, &neon_kernels_f64},
 #endif
-    {"scalar", always, &scalar_kernels_f32, &scalar_kernels_f64},
+    {"generic", always, &generic_kernels_f32, &generic_kernels_f64},
 };
 #define SETS ((int)(sizeof sets / sizeof *sets))
 

@@ -1,7 +1,7 @@
 /* One vector of `real`, and the few operations that GNU vector extensions lack.
  *
  * Included once for each element type: the includer defines `real`, `NAME(x)` (a suffix per type)
- * and VECTOR_BYTES (16, 32 or 64; 0 means one element: plain scalar code). No other file names an intrinsic.
+ * and VECTOR_BYTES (16, 32 or 64). No other file names an intrinsic.
  *
  * Arithmetic on vectors is written with the ordinary operators. Broadcast is `s - (vec){}`, never
  * `(vec){} + s`: gcc compiles the latter to a scalar addition and a shuffle (67 % of the FMA peak, not 97 %).
@@ -33,11 +33,7 @@
 #define vsqrt NAME(vsqrt)
 #define vtranspose NAME(vtranspose)
 
-#if VECTOR_BYTES
 #define LANE_BYTES VECTOR_BYTES
-#else
-#define LANE_BYTES sizeof(real)
-#endif
 #define LANES ((int)(LANE_BYTES / sizeof(real)))
 
 typedef real vec __attribute__((vector_size(LANE_BYTES)));
@@ -84,18 +80,18 @@ INLINE vec vfma(vec a, vec b, vec c) { return (vec)X86_256(fmadd)(a, b, c); }
 INLINE vec vmax(vec a, vec b) { return (vec)X86_256(max)(a, b); }
 INLINE vec vmin(vec a, vec b) { return (vec)X86_256(min)(a, b); }
 INLINE vec vsqrt(vec a) { return (vec)X86_256(sqrt)(a); }
-#elif VECTOR_BYTES == 16 && defined(__SSE2__)
+#elif VECTOR_BYTES == 16 && defined(__SSE2__) && !defined(NO_INTRINSICS)
 INLINE vec vfma(vec a, vec b, vec c) { return a * b + c; }
 INLINE vec vmax(vec a, vec b) { return (vec)X86_128(max)(a, b); }
 INLINE vec vmin(vec a, vec b) { return (vec)X86_128(min)(a, b); }
 INLINE vec vsqrt(vec a) { return (vec)X86_128(sqrt)(a); }
-#elif VECTOR_BYTES == 16 && defined(__ARM_NEON) && defined(__aarch64__)
+#elif VECTOR_BYTES == 16 && defined(__ARM_NEON) && defined(__aarch64__) && !defined(NO_INTRINSICS)
 INLINE vec vfma(vec a, vec b, vec c) { return (vec)ARM(fma)(c, a, b); }
 INLINE vec vmax(vec a, vec b) { return vselect(a > b, a, b); }
 INLINE vec vmin(vec a, vec b) { return vselect(a < b, a, b); }
 INLINE vec vsqrt(vec a) { return (vec)ARM(sqrt)(a); }
 #else
-/* Scalar code, and vectors wider than the machine's: what an AVX-512 build runs where it is emulated for a test. */
+/* Any machine, and vectors wider than the machine's: what an AVX-512 build runs where it is emulated for a test. */
 INLINE vec vmax(vec a, vec b) { return vselect(a > b, a, b); }
 INLINE vec vmin(vec a, vec b) { return vselect(a < b, a, b); }
 INLINE vec vfma(vec a, vec b, vec c) {

@@ -1,4 +1,0 @@
-/* Plain C: any machine. */
-#define TARGET scalar
-#define VECTOR_BYTES 0
-#include "target.h"
