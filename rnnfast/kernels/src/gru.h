@@ -3,16 +3,19 @@
  * Reset before it (Cho et al. 2014): phase 0 has slots r z and leaves r h in `between`; phase 1 is the candidate.
  * Both: h' = (1 - z) n + z h. The other update convention is this one with the sign of z's weights turned. */
 GATE_FUNCTION(gru_after) {
+    /* Two short loops, as in the LSTM. */
     FOR_EACH_VECTOR(r, v) {
         real *gates = AT(s->gates[0], r, 4 * v);
-        vec reset = vsigmoid(vload(SLOT(gates, 1))), update = vsigmoid(vload(SLOT(gates, 2)));
-        vec candidate = vtanh(vfma(reset, vload(SLOT(gates, 3)), vload(SLOT(gates, 0))));
+        vec reset = vsigmoid(vload(SLOT(gates, 1)));
+        vstore(SLOT(gates, 0), vfma(reset, vload(SLOT(gates, 3)), vload(SLOT(gates, 0))));
+        vstore(SLOT(gates, 2), vsigmoid(vload(SLOT(gates, 2))));
+        if (train) vstore(SLOT(gates, 1), reset);
+    }
+    FOR_EACH_VECTOR(r, v) {
+        real *gates = AT(s->gates[0], r, 4 * v);
+        vec candidate = vtanh(vload(SLOT(gates, 0))), update = vload(SLOT(gates, 2));
         vstore(AT(s->h, r, v), vfma(update, vload(AT(s->h_before, r, v)) - candidate, candidate));
-        if (train) {
-            vstore(SLOT(gates, 0), candidate);
-            vstore(SLOT(gates, 1), reset);
-            vstore(SLOT(gates, 2), update);
-        }
+        if (train) vstore(SLOT(gates, 0), candidate);
     }
 }
 INFER_AND_TRAIN(gru_after)

@@ -1,19 +1,22 @@
 /* LSTM (Hochreiter and Schmidhuber 1997; Gers, Schmidhuber and Cummins 2000): slots i f g o.
  * c' = f c + i g, h' = o tanh(c'). tanh(c') is computed again in backward: cheaper than storing it. */
 GATE_FUNCTION(lstm) {
+    /* Two short loops: the chain through sigmoid, c and tanh is too long for a processor to overlap three of them. */
     FOR_EACH_VECTOR(r, v) {
         real *gates = AT(s->gates[0], r, 4 * v);
-        vec i = vsigmoid(vload(SLOT(gates, 0))), f = vsigmoid(vload(SLOT(gates, 1)));
-        vec g = vtanh(vload(SLOT(gates, 2))), o = vsigmoid(vload(SLOT(gates, 3)));
-        vec c = vfma(f, vload(AT(s->c_before, r, v)), i * g);
-        vstore(AT(s->c, r, v), c);
-        vstore(AT(s->h, r, v), o * vtanh(c));
+        vec i = vsigmoid(vload(SLOT(gates, 0))), f = vsigmoid(vload(SLOT(gates, 1))), g = vtanh(vload(SLOT(gates, 2)));
+        vstore(AT(s->c, r, v), vfma(f, vload(AT(s->c_before, r, v)), i * g));
         if (train) {
             vstore(SLOT(gates, 0), i);
             vstore(SLOT(gates, 1), f);
             vstore(SLOT(gates, 2), g);
-            vstore(SLOT(gates, 3), o);
         }
+    }
+    FOR_EACH_VECTOR(r, v) {
+        real *gates = AT(s->gates[0], r, 4 * v);
+        vec o = vsigmoid(vload(SLOT(gates, 3)));
+        vstore(AT(s->h, r, v), o * vtanh(vload(AT(s->c, r, v))));
+        if (train) vstore(SLOT(gates, 3), o);
     }
 }
 INFER_AND_TRAIN(lstm)
