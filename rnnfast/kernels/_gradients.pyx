@@ -5,7 +5,10 @@ from libc.string cimport memset
 
 import numpy as np
 
-from rnnfast.kernels._packed cimport Buffer, Packed, Panels, row_bytes
+from rnnfast.kernels._memory import zeros
+
+from rnnfast.kernels._memory cimport Buffer
+from rnnfast.kernels._packed cimport Packed, Panels, row_bytes
 from rnnfast.kernels._plan cimport (
     Array3, Call, Plan, active, array3, before, evenly, load_state, make_plan, move, offset, point, pointed, running,
     store_state, units_from, zero_beyond,
@@ -391,8 +394,8 @@ def backward(Call call not None, dy, dhn, dcn, dx, cnp.ndarray dh0, dc0):
     b.dh0 = cnp.PyArray_BYTES(dh0)
     b.dc0 = cnp.PyArray_BYTES(<cnp.ndarray>dc0) if dc0 is not None else NULL
     dtype = np.dtype(np.float32 if panels.itemsize == 4 else np.float64)
-    d_weight_ih = np.zeros((panels.cell.gates * H, panels.input_vectors * panels.lanes), dtype)
-    d_weight_hh = np.zeros((panels.cell.gates * H, panels.vectors * panels.lanes), dtype)
+    d_weight_ih = zeros((panels.cell.gates * H, panels.input_vectors * panels.lanes), dtype)
+    d_weight_hh = zeros((panels.cell.gates * H, panels.vectors * panels.lanes), dtype)
     b.d_weight_ih, b.d_weight_hh = cnp.PyArray_BYTES(d_weight_ih), cnp.PyArray_BYTES(d_weight_hh)
     d_bias = []
     for j in range(panels.cell.phases):

@@ -1,4 +1,4 @@
-from rnnfast.kernels._packed cimport Buffer
+from rnnfast.kernels._memory cimport Buffer
 from rnnfast.kernels._passes_table cimport map_function
 from rnnfast.kernels._tables cimport kernel_table, rows
 

@@ -6,7 +6,9 @@ from libc.string cimport memset
 
 import numpy as np
 
-from rnnfast.kernels._packed cimport Buffer, times
+from rnnfast.kernels._memory import zeros
+
+from rnnfast.kernels._memory cimport Buffer, times
 from rnnfast.kernels._plan cimport evenly
 from rnnfast.kernels._products cimport BLOCK, SCATTER, Outer, outer_block, outer_scratch, zero_row
 from rnnfast.kernels._runtime cimport kernels_of
@@ -230,7 +232,7 @@ def weight_gradient(cnp.ndarray x, cnp.ndarray dy):
     cdef ptrdiff_t lanes = job.table.lanes
     job.count, job.depth, job.columns = cnp.PyArray_DIM(x, 0), cnp.PyArray_DIM(x, 1), cnp.PyArray_DIM(dy, 1)
     job.vectors = (job.columns + lanes - 1) // lanes
-    cdef cnp.ndarray d_weight = np.zeros((job.columns, (job.depth + lanes - 1) // lanes * lanes), x.dtype)
+    cdef cnp.ndarray d_weight = zeros((job.columns, (job.depth + lanes - 1) // lanes * lanes), x.dtype)
     cdef cnp.ndarray d_bias = np.zeros(job.vectors * lanes, x.dtype)
     job.x, job.dy = cnp.PyArray_BYTES(x), cnp.PyArray_BYTES(dy)
     job.x_row, job.x_element = cnp.PyArray_STRIDE(x, 0), cnp.PyArray_STRIDE(x, 1)

@@ -4,6 +4,8 @@ import math
 
 import numpy as np
 
+from rnnfast.kernels._memory import empty
+
 cimport numpy as cnp
 from libc.stdint cimport int64_t, uint8_t
 
@@ -48,7 +50,7 @@ def mse(predictions, targets, mask=None):
     if wanted.shape != shape:
         raise ValueError(f"targets must have the shape of predictions, {shape}, got {wanted.shape}")
     cdef cnp.ndarray other = np.require(wanted, source.dtype, ["C", "A"])
-    cdef cnp.ndarray gradient = np.empty_like(source, subok=False)
+    cdef cnp.ndarray gradient = empty((<object>source).shape, source.dtype)
     cdef Pass p = make_pass(SQUARED_ERROR, source.itemsize, source.size)
     cdef cnp.ndarray counts
     count = source.size
@@ -107,7 +109,7 @@ def cross_entropy(logits, targets, mask=None):
     if wanted.shape != leading:
         raise ValueError(f"targets must have the shape of logits without the last axis, {leading}, "
                          f"got {wanted.shape}")
-    cdef cnp.ndarray gradient = np.empty_like(source, subok=False)
+    cdef cnp.ndarray gradient = empty((<object>source).shape, source.dtype)
     # Our own copy: nobody can change it between the check and the pass.
     cdef cnp.ndarray chosen = np.array(wanted, np.int64, order="C")
     cdef Py_ssize_t rows = chosen.size, row = 0, counted = 0

@@ -5,8 +5,6 @@ import numpy.typing as npt
 
 Array = npt.NDArray[Any]
 
-def release_memory() -> None: ...
-
 class Packed:
     kind: tuple[str, str, bool]
     bias: bool

@@ -5,6 +5,7 @@ from libc.string cimport memcpy, memset
 
 import numpy as np
 
+from rnnfast.kernels._memory cimport Buffer
 from rnnfast.kernels._runtime cimport kernels_of
 from rnnfast.kernels._tables cimport (
     CELL_GRU_AFTER, CELL_GRU_BEFORE, CELL_LSTM, CELL_RNN_IDENTITY, CELL_RNN_RELU, CELL_RNN_TANH, FAULT_BIAS, FAULT_GATES,
@@ -13,44 +14,10 @@ from rnnfast.kernels._tables cimport (
 
 cnp.import_array()
 
-cdef extern from *:
-    ptrdiff_t PY_SSIZE_T_MAX
-
-
-cdef extern from "memory.h":
-    memory memory_take(size_t size)
-    void memory_leave(memory given)
-    void memory_release()
-
 _CELLS = {
     ("rnn", "tanh"): CELL_RNN_TANH, ("rnn", "relu"): CELL_RNN_RELU, ("rnn", "identity"): CELL_RNN_IDENTITY,
     ("lstm", ""): CELL_LSTM, ("gru", "after"): CELL_GRU_AFTER, ("gru", "before"): CELL_GRU_BEFORE,
 }
-
-
-cdef class Buffer:
-    @staticmethod
-    cdef Buffer of(ptrdiff_t size):
-        cdef Buffer made = Buffer.__new__(Buffer)
-        made.memory = memory_take(size)
-        if made.memory.block is NULL:
-            raise MemoryError(f"cannot allocate {size} bytes")
-        made.start, made.size = made.memory.start, size
-        return made
-
-    def __dealloc__(self):
-        memory_leave(self.memory)
-
-
-def release_memory():
-    """Give back the blocks, 64 MB at most, that are kept for the next calls."""
-    memory_release()
-
-
-cdef ptrdiff_t times(ptrdiff_t count, ptrdiff_t size) except -1:
-    if count < 0 or size > 0 and count > (PY_SSIZE_T_MAX >> 8) // size:
-        raise MemoryError(f"cannot allocate {count} times {size} bytes")
-    return count * size
 
 
 cdef class Packed:

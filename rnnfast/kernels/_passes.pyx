@@ -8,6 +8,8 @@ import operator
 
 import numpy as np
 
+from rnnfast.kernels._memory import empty
+
 cimport numpy as cnp
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
@@ -180,7 +182,7 @@ def apply(str name, array):
     if name not in ("exp", "tanh", "sigmoid"):
         raise ValueError(f"name must be 'exp', 'tanh' or 'sigmoid', got {name!r}")
     cdef cnp.ndarray source = real_array("array", array)
-    cdef cnp.ndarray to = np.empty_like(source, subok=False)
+    cdef cnp.ndarray to = empty((<object>source).shape, source.dtype)
     cdef Pass p = make_pass(MAP, source.itemsize, source.size)
     p.function = p.table.exp if name == "exp" else p.table.tanh if name == "tanh" else p.table.sigmoid
     p.source = <const char *>cnp.PyArray_DATA(source)
@@ -334,7 +336,7 @@ def dropout(x, double p, key, stream, out=None):
         if not 0 <= value < 2**bits:
             raise ValueError(f"{name} must be 0 to 2**{bits} - 1, got {value}")
     if out is None:
-        to = np.empty(shape, source.dtype)
+        to = empty(shape, source.dtype)
     else:
         if not isinstance(out, np.ndarray) or out.dtype != source.dtype:
             raise TypeError(f"out must be an array of dtype {source.dtype}, got "
@@ -343,7 +345,7 @@ def dropout(x, double p, key, stream, out=None):
             raise ValueError(f"out must have the shape of x, {shape}, got {out.shape}")
         if not out.flags.writeable:
             raise ValueError("out must be writable, got a read-only array")
-        to = out if _side_by_side(out) else np.empty(shape, source.dtype)
+        to = out if _side_by_side(out) else empty(shape, source.dtype)
         same = cnp.PyArray_DATA(to) == cnp.PyArray_DATA(source) and (<object>to).strides == strides
         if not same and np.may_share_memory(to, source):
             source = source.copy()

@@ -3,7 +3,8 @@ from libc.string cimport memcpy
 
 cimport numpy as cnp
 
-from rnnfast.kernels._packed cimport Buffer, Packed, Panels
+from rnnfast.kernels._memory cimport Buffer
+from rnnfast.kernels._packed cimport Packed, Panels
 from rnnfast.kernels._tables cimport MAX_PHASES, kernel_table, rows
 
 cdef struct Array3:

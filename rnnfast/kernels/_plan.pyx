@@ -6,7 +6,8 @@ from libc.string cimport memcpy, memset
 
 import numpy as np
 
-from rnnfast.kernels._packed cimport Buffer, Panels, times
+from rnnfast.kernels._memory cimport Buffer, times
+from rnnfast.kernels._packed cimport Panels
 from rnnfast.kernels._tables cimport kernel_table, rows
 
 cnp.import_array()

@@ -8,7 +8,8 @@ import numpy as np
 
 from rnnfast.kernels._threads import get_num_threads
 
-from rnnfast.kernels._packed cimport Buffer, Packed, Panels, row_bytes, times
+from rnnfast.kernels._memory cimport Buffer, times
+from rnnfast.kernels._packed cimport Packed, Panels, row_bytes
 from rnnfast.kernels._plan cimport (
     Call, Plan, active, array3, before, evenly, load_state, make_plan, move, offset, point, pointed, running, store_state,
     units_from, zero_beyond,

@@ -1,5 +1,6 @@
 from rnnfast.kernels._linear cimport PackedMatrix
-from rnnfast.kernels._packed cimport Buffer, Packed
+from rnnfast.kernels._memory cimport Buffer
+from rnnfast.kernels._packed cimport Packed
 from rnnfast.kernels._tables cimport MAX_PHASES, step
 
 

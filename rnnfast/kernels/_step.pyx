@@ -7,7 +7,8 @@ from libc.string cimport memset
 import numpy as np
 
 from rnnfast.kernels._linear cimport PackedMatrix, affine_rows
-from rnnfast.kernels._packed cimport Buffer, Packed, Panels, row_bytes, times
+from rnnfast.kernels._memory cimport Buffer, times
+from rnnfast.kernels._packed cimport Packed, Panels, row_bytes
 from rnnfast.kernels._plan cimport evenly, load_state, pointed, store_state
 from rnnfast.kernels._recurrent cimport input_product, recurrent_product
 from rnnfast.kernels._tables cimport rows

@@ -6,7 +6,7 @@ from libc.string cimport memset
 
 import numpy as np
 
-from rnnfast.kernels._packed cimport Buffer, times
+from rnnfast.kernels._memory cimport Buffer, times
 from rnnfast.kernels._plan cimport evenly, pointed
 from rnnfast.kernels._runtime cimport kernels_of
 from rnnfast.kernels._step cimport Step

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from rnnfast import ops
+from rnnfast.kernels._memory import empty, zeros
 from rnnfast.layers import _check
 from rnnfast.layers._base import Axis, Backward, BackwardOnce, Block, Layer, float_dtype
 from rnnfast.layers.initializers import normal
@@ -88,7 +89,8 @@ class Embedding(Layer):
         return ids.reshape(count).astype(np.int64)
 
     def _look_up(self, ids: np.ndarray, beyond: np.ndarray | None) -> np.ndarray:
-        y = self.block.array("weight").take(ids, axis=0)
+        y = empty((*ids.shape, self.embedding_dim), self.block.dtype)
+        self.block.array("weight").take(ids, axis=0, out=y, mode="clip")  # "raise" would go through a copy
         if beyond is not None:
             y[beyond] = 0
         return y
@@ -121,7 +123,7 @@ class Embedding(Layer):
             once.start()
             used = slice(None) if beyond is None else ~beyond.ravel()
             rows = np.ascontiguousarray(dy.reshape(ids.size, self.embedding_dim)[used])
-            total = np.zeros((self.num_embeddings, self.embedding_dim), self.block.dtype)
+            total = zeros((self.num_embeddings, self.embedding_dim), self.block.dtype)
             ops.add_rows(total, np.ascontiguousarray(ids.ravel()[used]), rows)
             once.add({"weight": total}, grads)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from rnnfast import ops
+from rnnfast.kernels._memory import empty
 from rnnfast.kernels._recurrent import worth_side_by_side
 from rnnfast.layers import _check
 from rnnfast.layers._base import BackwardOnce, Block, StatefulLayer, draw_key, float_dtype
@@ -243,7 +244,7 @@ class Recurrent(StatefulLayer):
         if out is not None and (not isinstance(out, np.ndarray) or out.shape != (*x.shape[:-1], self.output_size)):
             got = getattr(out, "shape", type(out).__name__)
             raise ValueError(f"out must be an array of shape {(*x.shape[:-1], self.output_size)}, got {got}")
-        y_last = np.empty((*x.shape[:-1], self.output_size), self.block.dtype) if out is None else out
+        y_last = empty((*x.shape[:-1], self.output_size), self.block.dtype) if out is None else out
         x = restore.enter(x)
         if restore.unbatched and lengths is not None:
             lengths = ops.sequence_lengths(lengths, (x.shape[1],))
@@ -257,7 +258,7 @@ class Recurrent(StatefulLayer):
                 if out is not None:  # which may be a part of what is still to be read
                     x, h, c = (a.copy() if a is not None and np.may_share_memory(a, out) else a for a in (x, h, c))
             else:
-                y = np.empty((*x.shape[:-1], self.output_size), self.block.dtype)
+                y = empty((*x.shape[:-1], self.output_size), self.block.dtype)
             ats = range(layer * D, layer * D + D)
             packed = [self._directions[at].packed(self.block, self._cache_packed, training) for at in ats]
             calls = [

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from rnnfast.kernels import _linear
+from rnnfast.kernels._memory import empty
 from rnnfast.ops._arrays import FLOATS, real, usable
 
 Array = np.ndarray
@@ -72,7 +73,7 @@ def linear(x: Any, weight: Array, bias: Array | None = None, *, out: Array | Non
             f"wanted {weight.dtype} ({inputs}, {outputs})"
         )
     if out is None:
-        out = np.empty(shape, weight.dtype)
+        out = empty(shape, weight.dtype)
     elif not isinstance(out, np.ndarray):
         raise TypeError(f"out must be an array, got {type(out).__name__}")
     elif out.shape != shape or out.dtype != weight.dtype or not out.flags.carray:
@@ -121,7 +122,7 @@ def linear_backward(x: Any, weight: Array, dy: Any, *, need_dx: bool = True) -> 
     dweight, dbias = _linear.weight_gradient(rows, gradients)
     dx = None
     if need_dx:
-        dx = np.empty(x.shape, weight.dtype)
+        dx = empty(x.shape, weight.dtype)
         packed = _linear.PackedMatrix(np.require(weight, requirements=["A"]))
         _linear.multiply(packed, gradients, dx.reshape(-1, inputs))
     return dx, dweight, dbias

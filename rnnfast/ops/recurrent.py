@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from rnnfast.kernels import _gradients, _recurrent
+from rnnfast.kernels._memory import empty
 from rnnfast.kernels._packed import Packed
 from rnnfast.ops._arrays import FLOATS, overlaps_itself, real, sequence_lengths, usable
 
@@ -224,7 +225,7 @@ def forward(
     lengths = None if lengths is None else sequence_lengths(lengths, (B, T))
     h0, c0 = _state(state, cell, (B, H), dtype, "state")
     if out is None:
-        y = np.empty((B, T, H), dtype)
+        y = empty((B, T, H), dtype)
     else:
         y = out
         if not isinstance(y, np.ndarray) or y.dtype != dtype:
@@ -293,7 +294,7 @@ def backward(
         if not dy.flags.aligned:
             dy = dy.copy()
     dhn, dcn = _state(dstate, saved.cell, (B, H), dtype, "dstate")
-    dx = np.empty(saved.shape, dtype) if need_dx else None
+    dx = empty(saved.shape, dtype) if need_dx else None
     dh0, dc0 = _states(initial, "initial", saved.cell, (B, H), dtype)
     try:
         saved.right.pop()
