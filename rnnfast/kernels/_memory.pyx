@@ -73,3 +73,8 @@ def zeros(shape, dtype):
     made = empty(shape, dtype)
     made.fill(0)
     return made
+
+
+def address(cnp.ndarray array not None):
+    """Where an array's first element lies."""
+    return <size_t>cnp.PyArray_DATA(array)

@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from rnnfast.kernels._memory import address
+
 
 def float_dtype(dtype: Any) -> np.dtype:
     """The NumPy dtype of a layer, float32 or float64.
@@ -172,12 +174,8 @@ def unique_blocks(blocks: Iterable[Block]) -> list[Block]:
     return list({id(block): block for block in blocks}.values())
 
 
-def _address(array: np.ndarray) -> int:
-    return array.__array_interface__["data"][0]
-
-
 def _adjacent(a: np.ndarray, b: np.ndarray) -> bool:
-    return a.base is not None and a.base is b.base and _address(a) + a.nbytes == _address(b)
+    return a.base is not None and a.base is b.base and address(a) + a.nbytes == address(b)
 
 
 def _spanning(first: np.ndarray, last: np.ndarray) -> np.ndarray:
@@ -185,8 +183,8 @@ def _spanning(first: np.ndarray, last: np.ndarray) -> np.ndarray:
         return first
     owner = first.base
     assert owner is not None
-    start = (_address(first) - _address(owner)) // owner.itemsize
-    stop = (_address(last) - _address(owner)) // owner.itemsize + last.size
+    start = (address(first) - address(owner)) // owner.itemsize
+    stop = (address(last) - address(owner)) // owner.itemsize + last.size
     return owner[start:stop]
 
 
