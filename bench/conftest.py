@@ -14,9 +14,9 @@ def pytest_configure(config):
 
 @pytest.fixture(autouse=True, scope="session")
 def _one_thread():
-    from rnnfast.cli._contestants import use_threads
+    from rnnfast import set_num_threads
 
-    use_threads(1)
+    set_num_threads(1)
 
 
 @pytest.fixture

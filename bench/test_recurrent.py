@@ -1,12 +1,14 @@
-"""Recurrent layers: rnnfast, the NumPy reference, and the rivals that are installed. One group a case.
+"""Recurrent layers: rnnfast, the NumPy reference, and torch and ONNX Runtime if installed. One group a case.
 
 The short form: pytest bench -m "not full". One cell: -k lstm. One system against the reference: -k "rnnfast or numpy".
 """
 
 import pytest
 
-from rnnfast.cli._contestants import CONTESTANTS, Case, enter, make_data
+from rnnfast.cli._cases import Case, make_data
+from rnnfast.cli._contestants import enter
 
+SYSTEMS = ("rnnfast", "numpy", "torch", "onnxruntime")  # all of them: rnnfast bench --rivals, which keeps them apart
 CELLS, LONG = ("rnn", "lstm", "gru", "gru_before"), ("forward", "training")
 SHORT = [
     *(Case(cell, mode, 32, 100, 128, 128) for cell in CELLS for mode in LONG),
@@ -36,7 +38,7 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize("system", CONTESTANTS)
+@pytest.mark.parametrize("system", SYSTEMS)
 @pytest.mark.parametrize("case", CASES)
 def test_layer(benchmark, case, system):
     contestant = enter(system, case, make_data(case))

@@ -23,8 +23,8 @@ def interleaved(functions: Sequence[Callable[[], Any]], rounds: int) -> list[lis
     list of list of float
         For each round the seconds of one call of each function.
     """
-    repeats = [_repeats(function) for function in functions]
-    return [[_seconds(f, n) for f, n in zip(functions, repeats, strict=True)] for _ in range(rounds)]
+    counts = [repeats(function) for function in functions]
+    return [[seconds(f, n) for f, n in zip(functions, counts, strict=True)] for _ in range(rounds)]
 
 
 def medians(rounds: Sequence[Sequence[float]]) -> tuple[list[float], list[float]]:
@@ -34,18 +34,20 @@ def medians(rounds: Sequence[Sequence[float]]) -> tuple[list[float], list[float]
     return [median(column) for column in columns], ratios
 
 
-def duration(seconds: float) -> str:
+def duration(span: float) -> str:
     """Seconds as a person reads them."""
-    return f"{seconds * 1e3:.2f} ms" if seconds >= 1e-3 else f"{seconds * 1e6:.1f} µs"
+    return f"{span * 1e3:.2f} ms" if span >= 1e-3 else f"{span * 1e6:.1f} µs"
 
 
-def _seconds(function: Callable[[], Any], repeats: int) -> float:
+def seconds(function: Callable[[], Any], count: int) -> float:
+    """Seconds of one call, the mean of `count` calls."""
     start = time.perf_counter()
-    for _ in range(repeats):
+    for _ in range(count):
         function()
-    return (time.perf_counter() - start) / repeats
+    return (time.perf_counter() - start) / count
 
 
-def _repeats(function: Callable[[], Any]) -> int:
+def repeats(function: Callable[[], Any]) -> int:
+    """How many calls make a measurement, after some to warm up."""
     function()
-    return max(1, round(_LEAST_SECONDS / max(_seconds(function, 1), 1e-9)))
+    return max(1, round(_LEAST_SECONDS / max(min(seconds(function, 1) for _ in range(3)), 1e-9)))

@@ -3,31 +3,23 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import platform
-from typing import Any
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING, Any
 
-from rnnfast.cli._arguments import CommandError, check_new_file, integer
+from rnnfast.cli._arguments import CommandError, check_new_file, integer, warn
+from rnnfast.cli._sections import CELLS, MODES, SECTIONS, Row, full, row
 
-_BLAS_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-_CELLS = ("rnn", "lstm", "gru", "gru_before")
-_MODES = ("forward", "training", "step")
-_SHORT = (
-    [(mode, cell, 32, 100, H, H) for mode in ("forward", "training") for cell in ("lstm", "gru") for H in (128, 256)]
-    + [("forward", cell, 1, 100, 64, 64) for cell in ("lstm", "gru")]
-    + [("step", cell, 1, 1, H, H) for cell in ("lstm", "gru") for H in (32, 64, 128, 256, 512)]
-)
-_FULL = (
-    [
-        (mode, cell, B, T, H, H)
-        for mode in ("forward", "training")
-        for cell in _CELLS
-        for B, T in ((1, 100), (32, 100), (128, 28))
-        for H in (32, 64, 128, 256, 512)
-    ]
-    + [("step", cell, B, 1, H, H) for cell in _CELLS for B in (1, 16) for H in (32, 64, 128, 256, 512)]
-)  # fmt: skip
+if TYPE_CHECKING:
+    from rnnfast.cli._cases import Case
+    from rnnfast.cli._worker import Worker
+
+_NAME, _CELL = 50, 19
 
 
 def _shape(text: str) -> tuple[int, int, int]:
@@ -45,87 +37,188 @@ def add_parser(subparsers: argparse._SubParsersAction) -> argparse.ArgumentParse
     parser = subparsers.add_parser(
         "bench",
         help="measure speed against plain NumPy, and against rivals",
-        description="Time recurrent layers in float32: median times over interleaved rounds, and for each rival how "
-        "many times longer it takes. Outputs and gradients are first compared with the float64 reference.",
+        description="Time recurrent layers: median times over interleaved rounds, the fraction of the peak of "
+        "multiply-adds, and for each rival how many times longer it takes. Every system has a process of its own, and "
+        "its outputs and gradients are first compared with the float64 reference.",
     )
-    parser.add_argument("--rivals", action="store_true", help="torch and onnxruntime too, where they are installed")
-    parser.add_argument("--cells", nargs="+", choices=_CELLS, metavar="CELL", help="of rnn, lstm, gru, gru_before")
-    parser.add_argument("--modes", nargs="+", choices=_MODES, metavar="MODE", help="of forward, training, step")
+    parser.add_argument(
+        "--rivals", nargs="*", metavar="NAME", help="other systems too, as far as installed (default: all of them)"
+    )
+    parser.add_argument("--section", nargs="+", choices=SECTIONS, metavar="NAME", help=f"of {', '.join(SECTIONS)}")
+    parser.add_argument("--full", action="store_true", help="every section: takes hours with all rivals")
+    parser.add_argument("--cells", nargs="+", choices=CELLS, metavar="CELL", help=f"of {', '.join(CELLS)}")
+    parser.add_argument("--modes", nargs="+", choices=MODES, metavar="MODE", help=f"of {', '.join(MODES)}")
     parser.add_argument("--shapes", nargs="+", type=_shape, metavar="B,T,H", help="batch, steps, units; as many inputs")
-    parser.add_argument("--full", action="store_true", help="many more cells and shapes: takes some minutes")
     parser.add_argument("--threads", type=integer(1), default=1, metavar="N", help="(default: %(default)s)")
     parser.add_argument("--rounds", type=integer(1), default=7, metavar="N", help="(default: %(default)s)")
     parser.add_argument("--json", metavar="PATH", help="write the figures to this file")
+    parser.add_argument("--plot", metavar="PATH", help="draw them (.png, .svg, .pdf)")
     return parser
 
 
 def run(args: argparse.Namespace) -> int:
     """Measure and print."""
-    for name in _BLAS_VARIABLES:
-        os.environ[name] = str(args.threads)  # read when NumPy is imported, which is below
     output = None if args.json is None else check_new_file(args.json)
-    from rnnfast.cli._contestants import CONTESTANTS, Case, enter, make_data, use_threads
-    from rnnfast.cli._timing import duration, interleaved, medians
+    picture = None if args.plot is None else check_new_file(args.plot)
+    if picture is not None:
+        from rnnfast.cli._picture import check_installed, draw
 
-    use_threads(args.threads)
-    names = list(CONTESTANTS) if args.rivals else ["rnnfast", "numpy"]
-    config = _config(names)
+        check_installed()
+    from rnnfast.cli._cases import Case
+    from rnnfast.cli._rivals import RIVALS
+    from rnnfast.cli._worker import Worker
+
+    cases = [Case(**given) for given in _rows(args)]
+    names = _systems(args.rivals)
+    config = names | _config(args.threads)
     print("; ".join(f"{name} {value}" for name, value in config.items()))
-    print(f"{'':36} {'rnnfast':>10} {'GFLOP/s':>8}" + "".join(f" {name:>18}" for name in names[1:]))
+    rivals = [name for name in names if name != "rnnfast"]
+    headings = f"{'':{_NAME}} {'rnnfast':>10} {'GFLOP/s':>8} {'of peak':>8} {'best library':>{_CELL}}"
+    print(headings + "".join(f" {name:>{_CELL}}" for name in rivals), flush=True)
     rows: list[dict[str, Any]] = []
-    for mode, cell, B, T, I, H in _cases(args):  # noqa: E741 - as in the equations
-        case = Case(cell, mode, B, T, I, H)
-        data = make_data(case)
-        made = {name: contestant for name in names if (contestant := enter(name, case, data)) is not None}
-        times, ratios = medians(interleaved([contestant.call for contestant in made.values()], args.rounds))
-        seconds, ratio = dict(zip(made, times, strict=True)), dict(zip(made, ratios, strict=True))
-        speed = case.operations / times[0] / 1e9
-        cells = "".join(
-            f" {duration(seconds[name]):>10}{ratio[name]:7.2f}x" if name in made else f" {'-':>18}"
-            for name in names[1:]
-        )
-        print(f"{case.name:36} {duration(times[0]):>10} {speed:8.1f}{cells}", flush=True)
-        rows.append({**case._asdict(), "seconds": seconds, "ratio": ratio, "gflops": speed})
-    print("Ratios: how many times longer the other takes.")
+    with contextlib.ExitStack() as stack:
+        workers = {name: stack.enter_context(Worker(RIVALS[name].module, args.threads)) for name in names}
+        for case in cases:
+            rows.append(_measure(case, workers, args.rounds))
+            print(_line(rows[-1], rivals), flush=True)
+    print("Ratios: how many times longer the other takes. NumPy, numba, oneDNN's primitives: no libraries of layers.")
+    config["peak"] = f"{median(row['peak'] for row in rows) / 1e9:.0f} GFLOP/s"
+    whole = {"config": config, "rounds": args.rounds, "results": rows}
     if output is not None:
-        try:
-            output.write_text(json.dumps({"config": config, "rounds": args.rounds, "results": rows}, indent=1) + "\n")
-        except OSError as error:
-            raise CommandError(f"{output}: {error.strerror}") from error
+        _written(output, lambda: output.write_text(json.dumps(whole, indent=1) + "\n"))
+    if picture is not None:
+        _written(picture, lambda: draw(config, rows, picture))
     return 0
 
 
-def _cases(args: argparse.Namespace) -> list[tuple[str, str, int, int, int, int]]:
-    if args.shapes is None:
-        table = _FULL if args.full else _SHORT
-        found = [c for c in table if (not args.modes or c[0] in args.modes) and (not args.cells or c[1] in args.cells)]
-        if found:
-            return found
-    shapes = args.shapes or [(32, 100, 128)]
-    return [
-        (mode, cell, B, 1 if mode == "step" else T, H, H)
-        for mode in args.modes or ("forward", "training")
-        for cell in args.cells or ("lstm", "gru")
-        for B, T, H in shapes
+def _written(path: Path, write: Callable[[], Any]) -> None:
+    try:
+        write()
+    except (OSError, ValueError) as error:  # matplotlib refuses formats by ValueError
+        raise CommandError(f"{path}: {getattr(error, 'strerror', None) or error}") from error
+
+
+def _rows(args: argparse.Namespace) -> list[Row]:
+    if args.shapes is not None:
+        return [
+            row(mode, cell, B, 1 if mode == "step" else T, H)
+            for mode in args.modes or MODES[:2]
+            for cell in args.cells or ("lstm", "gru")
+            for B, T, H in args.shapes
+        ]
+    table = full() if args.full else [r for name in args.section or ["short"] for r in SECTIONS[name]]
+    found = [r for r in table if r["mode"] in (args.modes or MODES) and r["cell"] in (args.cells or CELLS)]
+    if not found:
+        raise CommandError("no row of the table is of these cells and modes: --section, --full or --shapes has others")
+    return found
+
+
+def _systems(rivals: list[str] | None) -> dict[str, str]:
+    """The systems to time, each with its versions; what is not installed is told."""
+    from rnnfast.cli._rivals import RIVALS, missing, versions
+
+    wanted = ["rnnfast", "numpy"] if rivals is None else ["rnnfast", *(rivals or list(RIVALS)[1:])]
+    found = {}
+    for name in dict.fromkeys(wanted):
+        if name not in RIVALS:
+            raise CommandError(f"there is no rival {name!r}; there are {', '.join(RIVALS)}")
+        if lacking := missing(name):
+            warn(f"{name}: left out, {lacking}")
+        else:
+            found[name] = versions(name)
+    return found
+
+
+def _measure(case: Case, workers: dict[str, Worker], rounds: int) -> dict[str, Any]:
+    """One row: every system that has this case checked, then timed round by round."""
+    from rnnfast.cli._cases import make_data
+    from rnnfast.cli._contestants import check
+    from rnnfast.cli._rivals import RIVALS
+    from rnnfast.cli._rivals.numpy import expected
+    from rnnfast.cli._timing import medians
+    from rnnfast.cli._worker import WorkerError
+
+    wanted = expected(case, make_data(case))
+    absent: dict[str, str] = {}
+    here = []
+
+    def failed(name: str, error: Exception) -> None:
+        if name == "rnnfast":
+            raise CommandError(f"{case.name}: {error}") from error
+        absent[name] = str(error)
+        warn(f"{case.name}: {name} left out, {error}")
+
+    for name, worker in workers.items():
+        try:
+            result = worker.ask("make", case)
+            if result is not None:
+                check(name, case, result, wanted)
+                here.append(name)
+        except (WorkerError, ArithmeticError) as error:
+            failed(name, error)
+    peaks: list[float] = []
+    times: list[dict[str, float]] = []
+    for _ in range(rounds):
+        peaks.append(workers["rnnfast"].ask("peak", case.dtype) * workers["rnnfast"].threads)
+        times.append({})
+        for name in list(here):
+            try:
+                times[-1][name] = workers[name].seconds()
+            except WorkerError as error:
+                failed(name, error)
+                here.remove(name)
+    seconds, ratios = medians([[of[name] for name in here] for of in times])
+    ratio = dict(zip(here, ratios, strict=True))
+    best = {
+        key: min((name for name in here[1:] if ok(name)), key=ratio.__getitem__, default=None)
+        for key, ok in (("best_library", lambda n: RIVALS[n].library), ("best_rival", lambda n: n != "numpy"))
+    }
+    fractions = [case.operations / of["rnnfast"] / peak for of, peak in zip(times, peaks, strict=True)]
+    return {
+        "name": case.name,
+        **case._asdict(),
+        "operations": case.operations,
+        "seconds": dict(zip(here, seconds, strict=True)),
+        "ratio": ratio,
+        "gflops": case.operations / seconds[0] / 1e9,
+        "peak": median(peaks),
+        "peak_fraction": median(fractions),
+        **best,
+        "absent": absent,
+        "rounds": times,
+    }
+
+
+def _line(row: dict[str, Any], rivals: list[str]) -> str:
+    from rnnfast.cli._timing import duration
+
+    best, ratio = row["best_library"], row["ratio"]
+    cells = [f"{best} {ratio[best]:.2f}x" if best else "-"]
+    cells += [
+        f"{duration(row['seconds'][name])}{ratio[name]:8.2f}x"
+        if name in ratio
+        else ("failed" if name in row["absent"] else "-")
+        for name in rivals
     ]
+    ours = f"{duration(row['seconds']['rnnfast']):>10} {row['gflops']:8.1f} {row['peak_fraction']:8.0%}"
+    return f"{row['name']:{_NAME}} {ours}" + "".join(f" {cell:>{_CELL}}" for cell in cells)
 
 
-def _config(names: list[str]) -> dict[str, str]:
-    import importlib.metadata
+def _config(threads: int) -> dict[str, str]:
+    from rnnfast.kernels import _runtime
 
-    import rnnfast
-    from rnnfast.kernels import _runtime, _threads
-
-    config = {
-        "rnnfast": rnnfast.__version__,
+    return {
         "instruction set": _runtime.isa(),
-        "threads": str(_threads.get_num_threads()),
+        "threads": str(threads),
         "Python": platform.python_version(),
         "machine": platform.machine(),
+        "processor": _processor(),
     }
-    for name in names[1:]:
-        try:
-            config[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            config[name] = "not installed"
-    return config
+
+
+def _processor() -> str:
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or os.name
