@@ -40,8 +40,9 @@ def contestant(case: Case, data: Data) -> Contestant | None:
         if net.load_param(str(structure)) or net.load_model(str(weights)):
             raise RuntimeError("ncnn cannot load the layer")
     values = np.ascontiguousarray(data.x[0, :1] if step else data.x[0])
+    zero = np.zeros((1, case.H), np.float32)  # a Mat does not keep the array that it looks at
     x = ncnn.Mat(values)
-    state = [ncnn.Mat(np.zeros((1, case.H), np.float32)).clone() for _ in kept]
+    state = [ncnn.Mat(zero).clone() for _ in kept]
 
     def run() -> Any:
         extractor = net.create_extractor()
