@@ -14,7 +14,7 @@ from rnnfast.kernels._products cimport BLOCK, SCATTER, Outer, outer_block, outer
 from rnnfast.kernels._runtime cimport kernels_of
 from rnnfast.kernels._tables cimport PLAIN_WIDTH, denormals_flush, denormals_restore, kernel_table, product, rows
 from rnnfast.kernels._team cimport MAX_WORKERS
-from rnnfast.kernels._threads cimport run, threads_for
+from rnnfast.kernels._threads cimport Interrupt, end_watch, interrupted, run, threads_for, watch
 
 cnp.import_array()
 
@@ -117,6 +117,7 @@ cdef struct Job:
     char *scratch
     ptrdiff_t scratch_size
     int workers
+    Interrupt interrupt
 
 
 cdef void multiply_rows(void *context, int index) noexcept nogil:
@@ -127,7 +128,7 @@ cdef void multiply_rows(void *context, int index) noexcept nogil:
     cdef char *target = job.scratch + index * job.scratch_size
     cdef unsigned mode = denormals_flush()
     cdef rows own = evenly(target, affine.row_size), user
-    while n < last:
+    while n < last and not interrupted(&job.interrupt):
         here = min(<ptrdiff_t>SCATTER, last - n)
         user = evenly(job.x + n * job.x_row, job.x_row)
         affine_rows(affine, &user, target, here)
@@ -159,7 +160,9 @@ def multiply(PackedMatrix packed, cnp.ndarray x, cnp.ndarray y):
     scratch = Buffer.of(job.workers * job.scratch_size)
     job.scratch = scratch.start
     with nogil:
+        watch(&job.interrupt)
         run(multiply_rows, &job, job.workers)
+    end_watch(&job.interrupt)
 
 
 cdef struct GradientJob:
@@ -174,6 +177,7 @@ cdef struct GradientJob:
     char *scratch
     ptrdiff_t scratch_size
     int workers
+    Interrupt interrupt
 
 
 cdef void weight_rows(void *context, int index) noexcept nogil:
@@ -199,7 +203,7 @@ cdef void weight_rows(void *context, int index) noexcept nogil:
     for r in range(count):
         a[r], c[r] = transposed + r * BLOCK * size, job.d_weight + (first + r) * job.d_row
     n = 0
-    while n < job.count:
+    while n < job.count and not interrupted(&job.interrupt):
         here = min(<ptrdiff_t>BLOCK, job.count - n)
         own, user = evenly(block, padded * size), evenly(job.dy + n * job.dy_row + first * job.dy_element, job.dy_row)
         table.load_rows(&own, &user, job.dy_element, here, count)
@@ -245,5 +249,7 @@ def weight_gradient(cnp.ndarray x, cnp.ndarray dy):
     scratch = Buffer.of(job.scratch_size * job.workers)
     job.scratch = scratch.start
     with nogil:
+        watch(&job.interrupt)
         run(weight_rows, &job, job.workers)
+    end_watch(&job.interrupt)
     return d_weight[:, : job.depth], d_bias[: job.columns]

@@ -47,7 +47,7 @@ def linear(x: Any, weight: Array, bias: Array | None = None, *, out: Array | Non
     out : ndarray (..., out), optional
         C-contiguous. It may overlap x.
     packed : optional
-        `PackedMatrix(weight.T, bias)` made before, while neither has changed.
+        `PackedMatrix(weight.T, bias, activation)` made before, while neither has changed; its activation is applied.
 
     Returns
     -------

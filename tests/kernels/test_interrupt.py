@@ -65,6 +65,25 @@ def test_training_leaves_the_gradients(alarm, division):
         backward(y)
 
 
+@pytest.mark.parametrize("threads", [1, 2])
+def test_linear_ends(alarm, threads):
+    rf.set_num_threads(threads)
+    layer, x = rf.Linear(256, 256, seed=0), np.ones((200_000, 256), "f")
+    y, backward = layer.forward(x)
+
+    def call_for_ever():
+        while True:
+            layer(x)
+
+    alarm()
+    with pytest.raises(Stop):
+        call_for_ever()
+    alarm()
+    with pytest.raises(Stop):
+        backward(y)
+    assert not any(grad.any() for grad in layer.grads.values())
+
+
 def test_calls_from_other_threads_are_not_disturbed(alarm):
     layer, x = rf.GRU(1, 64, seed=0), np.ones((1, STEPS // 20, 1), "f")
     wanted, found = layer(x)[0], []
