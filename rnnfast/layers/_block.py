@@ -278,11 +278,11 @@ class BackwardOnce:
             _add_all([into[name] for name in old], [gradients[name] for name in old])
             into.update(new)
             return
+        slots = [self._slots[name] for name in gradients]
         with ExitStack() as locks:
             # One order for all threads, or two models that share layers could wait for each other for ever.
-            for block in sorted({self._slots[name][0] for name in gradients}, key=id):
+            for block in sorted({block for block, _ in slots}, key=id):
                 locks.enter_context(block.lock)
-            slots = [self._slots[name] for name in gradients]
             _add_all([block.grad_array(inner) for block, inner in slots], list(gradients.values()))
 
 

@@ -26,6 +26,11 @@ def usable(array: Array) -> Array:
     return array
 
 
+def whole(array: Array) -> Array:
+    """The same numbers, C-contiguous and aligned. (`numpy.require` takes five microseconds to find that they are.)"""
+    return array if array.flags.c_contiguous and array.flags.aligned else np.require(array, requirements=["C", "A"])
+
+
 def overlaps_itself(array: Array) -> bool:
     """Whether elements may share an address: broadcast arrays, sliding windows."""
     end = array.itemsize

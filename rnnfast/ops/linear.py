@@ -6,7 +6,7 @@ import numpy as np
 
 from rnnfast.kernels import _linear
 from rnnfast.kernels._memory import empty
-from rnnfast.ops._arrays import FLOATS, real, usable
+from rnnfast.ops._arrays import FLOATS, real, usable, whole
 
 Array = np.ndarray
 
@@ -65,8 +65,8 @@ def linear(x: Any, weight: Array, bias: Array | None = None, *, out: Array | Non
     shape = (*x.shape[:-1], outputs)
     if packed is None:
         if bias is not None:
-            bias = np.require(real(bias, "bias", weight.dtype, (outputs,)), requirements=["C", "A"])
-        packed = _linear.PackedMatrix(np.require(weight, requirements=["A"]).T, bias)
+            bias = whole(real(bias, "bias", weight.dtype, (outputs,)))
+        packed = _linear.PackedMatrix(whole(weight).T, bias)
     elif (packed.depth, packed.columns, packed.dtype) != (inputs, outputs, weight.dtype):
         raise ValueError(
             f"packed holds another matrix: {packed.dtype} ({packed.depth}, {packed.columns}), "
@@ -123,6 +123,6 @@ def linear_backward(x: Any, weight: Array, dy: Any, *, need_dx: bool = True) -> 
     dx = None
     if need_dx:
         dx = empty(x.shape, weight.dtype)
-        packed = _linear.PackedMatrix(np.require(weight, requirements=["A"]))
+        packed = _linear.PackedMatrix(whole(weight))
         _linear.multiply(packed, gradients, dx.reshape(-1, inputs))
     return dx, dweight, dbias

@@ -12,7 +12,7 @@ import numpy as np
 from rnnfast.kernels import _gradients, _recurrent
 from rnnfast.kernels._memory import empty
 from rnnfast.kernels._packed import Packed
-from rnnfast.ops._arrays import FLOATS, overlaps_itself, real, sequence_lengths, usable
+from rnnfast.ops._arrays import FLOATS, overlaps_itself, real, sequence_lengths, usable, whole
 
 Array = np.ndarray
 
@@ -103,7 +103,7 @@ def pack(
     for name, shape in (("bias", (gates * H,)), ("bias_hn", (H,))):
         if params.get(name) is not None:
             arrays[name] = real(params[name], name, dtype, shape)
-    arrays = {name: np.require(array, requirements=["C", "A"]) for name, array in arrays.items()}
+    arrays = {name: whole(array) for name, array in arrays.items()}
     matrices = arrays["weight_ih"], arrays["weight_hh"]
     return Packed(cell, variant, *matrices, arrays.get("bias"), arrays.get("bias_hn"), new, training)
 
@@ -122,11 +122,11 @@ def _state(
     if state is None:
         return None, None
     if cell != "lstm":
-        return np.require(real(state, name, dtype, shape), requirements=["C", "A"]), None
+        return whole(real(state, name, dtype, shape)), None
     h, c = state_pair(state, name)
     return (
-        np.require(real(h, f"h of {name}", dtype, shape), requirements=["C", "A"]),
-        np.require(real(c, f"c of {name}", dtype, shape), requirements=["C", "A"]),
+        whole(real(h, f"h of {name}", dtype, shape)),
+        whole(real(c, f"c of {name}", dtype, shape)),
     )
 
 
