@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from rnnfast import ops, reference
-from rnnfast.cli._contestants import CELLS, Case, make_data
+from rnnfast.cli._cases import Case, make_data
+from rnnfast.cli._sections import CELLS
 
 
 @pytest.mark.parametrize("system", ["rnnfast", "numpy"])
@@ -15,7 +16,7 @@ def test_training_pass(race, cell, ragged, system):
     data, lengths = make_data(case), np.random.default_rng(0).integers(50, 101, 32) if ragged else None
 
     def run(module, dtype, **save):
-        params = {name: value.astype(dtype, copy=False) for name, value in data.params.items()}
+        params = {name: value.astype(dtype, copy=False) for name, value in data.direction("_l0").items()}
         y, _, saved = module.forward(case.kind, params, data.x, lengths=lengths, **case.options, **save)
         dx, _, grads = module.backward(saved, data.dy)
         return [y, dx, *(grads[name] for name in params)]

@@ -11,14 +11,12 @@ from rnnfast import ops
 
 Array = np.ndarray
 
-CELLS = ("rnn", "lstm", "gru", "gru_before")
-MODES = ("forward", "training", "step")
 CHECKED_STEPS = 3
 """A stream's result is the output of this many steps on one input, from the state zero: a lost state would show."""
 
 
 class Case(NamedTuple):
-    """One row of a table.
+    """One row of a table of `_sections`.
 
     cell is one of CELLS ("gru_before": the reset gate before the product), mode one of MODES ("training" is forward,
     backward to everything, and the packing of weights that have changed), B, T, I, H as in the equations. A ragged

@@ -10,10 +10,10 @@ import pytest
 
 from rnnfast import reference
 from rnnfast.cli import _parser, bench, main
-from rnnfast.cli._cases import CELLS, MODES, Case, Contestant, make_data
+from rnnfast.cli._cases import Case, Contestant, make_data
 from rnnfast.cli._contestants import check, enter
 from rnnfast.cli._rivals import RIVALS, Rival, missing, numpy
-from rnnfast.cli._sections import SECTIONS, full
+from rnnfast.cli._sections import CELLS, MODES, SECTIONS, full
 from rnnfast.cli._timing import duration, interleaved, medians
 from rnnfast.cli._worker import Worker, WorkerError, environment
 

@@ -20,7 +20,8 @@ from typing import Any
 
 import numpy as np
 
-from rnnfast.cli._cases import CELLS, CHECKED_STEPS, MODES, Array, Case, Contestant, Data, regate
+from rnnfast.cli._cases import CHECKED_STEPS, Array, Case, Contestant, Data, regate
+from rnnfast.cli._sections import CELLS, MODES
 
 _SOURCE = Path(__file__).parents[3] / "bench" / "onednn" / "rnn.cpp"
 _FILES = ("weight_ih", "weight_hh", "bias", "x", "dy", "y", "dx", "dweight_ih", "dweight_hh", "dbias")
