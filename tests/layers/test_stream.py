@@ -325,6 +325,7 @@ def test_out_of_any_kind():
     assert same_bits(stream(x).copy(), wanted)
 
 
+@pytest.mark.filterwarnings("ignore:Setting the shape:DeprecationWarning")
 def test_a_result_that_its_holder_reshapes():
     layer = randomise(rf.GRU(3, 5))
     x = draw(1, 2, 3).astype("f")
