@@ -8,13 +8,13 @@ import numpy as np
 from rnnfast.kernels._memory import zeros
 
 from rnnfast.kernels._memory cimport Buffer
-from rnnfast.kernels._packed cimport Packed, Panels, row_bytes
+from rnnfast.kernels._packed cimport Packed, Panels, option_scratch, output_bytes, row_bytes, sums_bytes, unit_bytes
 from rnnfast.kernels._plan cimport (
     Array3, Call, Plan, active, array3, before, evenly, load_state, make_plan, move, offset, point, pointed, running,
     store_state, units_from, zero_beyond,
 )
 from rnnfast.kernels._products cimport BLOCK, SCATTER, Outer, outer_block, outer_scratch, zero_row
-from rnnfast.kernels._recurrent cimport operations
+from rnnfast.kernels._recurrent cimport divides_units, draw_zones, operations
 from rnnfast.kernels._tables cimport (
     FAULT_FIRST_STEP, FAULT_SHIFT, MAX_PHASES, PLAIN_WIDTH, built_fault, denormals_flush, denormals_restore, kernel_table, phase,
     product, rows, step,
@@ -30,7 +30,7 @@ cdef struct Backward:
     char **scratch
     int workers
     Array3 dy, dx
-    # Gradients of the final and of the initial states, (B, H), contiguous; dhn and dcn may be NULL (zero).
+    # Gradients of the final and of the initial states, (B, P) and (B, H), contiguous; dhn and dcn may be NULL (zero).
     char *dhn
     char *dcn
     char *dh0
@@ -39,9 +39,11 @@ cdef struct Backward:
     char *dh
     char *dc
     char *between
-    # Weight gradients: rows of whole vectors. Bias sums in the order of the slots.
+    char *back  # recurrent dropout: the gradient of what the recurrent product took
+    char *sums  # what gradients of the options' parameters are made of
+    # Weight gradients: rows of whole vectors; of each phase's recurrent product. Bias sums in the order of the slots.
     char *d_weight_ih
-    char *d_weight_hh
+    char *d_weight_hh[MAX_PHASES]
     char *d_bias[MAX_PHASES]
     Interrupt interrupt
 
@@ -60,23 +62,37 @@ cdef void loop_rows(Backward *b, const Plan *plan, int index, ptrdiff_t first, p
     become their gradients."""
     cdef const Panels *panels = plan.panels
     cdef const kernel_table *table = panels.table
-    cdef ptrdiff_t vector = panels.lanes * panels.itemsize, unit = panels.vectors * vector, skip = from_vector * vector
-    cdef ptrdiff_t H = panels.hidden_size, size = panels.itemsize, own = units_from(panels, from_vector, to_vector)
-    cdef ptrdiff_t s, n, stride
+    cdef ptrdiff_t size = panels.itemsize, vector = panels.lanes * size, unit = unit_bytes(panels), output = output_bytes(panels)
+    cdef ptrdiff_t H = panels.hidden_size, P = panels.output_size, skip = from_vector * vector
+    cdef ptrdiff_t own = units_from(panels, from_vector, to_vector)
+    cdef ptrdiff_t s, n, stride, row
     cdef int j
     cdef bint has_c = panels.cell.has_c, leads = from_vector == 0
     cdef char **each = <char **>b.scratch[index]
+    cdef char *extra = <char *>((<size_t>(each + plan.B) + 63) & ~<size_t>63)
     cdef step now
-    cdef rows user
+    cdef rows user, back
     cdef rows gates[MAX_PHASES]
     memset(&now, 0, sizeof(step))
     now.vectors = to_vector - from_vector
-    now.dh = evenly(b.dh + first * unit + skip, unit)
+    now.dh = evenly(b.dh + first * output + skip, output)
     now.dc = evenly(b.dc + first * unit + skip if has_c else NULL, unit)
     now.between = evenly(b.between + first * unit + skip, unit)
+    now.options = &panels.options
+    now.scratch = extra
+    now.sums = evenly(b.sums + first * sums_bytes(panels), sums_bytes(panels))
+    now.d_result = now.between if panels.options.projected else now.dh
+    back = evenly(b.back + first * output, output)
+    extra += option_scratch(panels)
+    if panels.zone_h > 0:
+        now.zone_h = evenly(extra, output)
+    if panels.zone_c > 0:
+        now.zone_c = evenly(extra + (last - first) * output, unit)
+    if plan.mask is not NULL:
+        now.mask = evenly(plan.mask + first * output, output)
     if leads:
         for n in range(first, last):
-            load_state(table, b.dh + n * unit, b.dhn, plan.row[n], H, size)
+            load_state(table, b.dh + n * output, b.dhn, plan.row[n], P, size)
             if has_c:
                 load_state(table, b.dc + n * unit, b.dcn, plan.row[n], H, size)
     if not meet_team(&b.team, index, &b.interrupt):
@@ -87,15 +103,25 @@ cdef void loop_rows(Backward *b, const Plan *plan, int index, ptrdiff_t first, p
             continue
         if s % 16 == 0 and interrupted(&b.interrupt):
             return
-        now.h_before = evenly(plan.h + (before(plan, s) + first) * unit + skip, unit)
-        now.h = evenly(plan.h + (plan.B + offset(plan, s) + first) * unit + skip, unit)
+        row = offset(plan, s) + first
+        now.h_before = evenly(plan.h + (before(plan, s) + first) * output + skip, output)
+        now.h = evenly(plan.h + (plan.B + row) * output + skip, output)
         if has_c:
             now.c_before = evenly(plan.c + (before(plan, s) + first) * unit + skip, unit)
-            now.c = evenly(plan.c + (plan.B + offset(plan, s) + first) * unit + skip, unit)
+            now.c = evenly(plan.c + (plan.B + row) * unit + skip, unit)
         for j in range(panels.cell.phases):
             stride = row_bytes(panels, j)
-            gates[j] = evenly(plan.gates[j] + (offset(plan, s) + first) * stride, stride)
+            gates[j] = evenly(plan.gates[j] + row * stride, stride)
             now.gates[j] = evenly(gates[j].base + skip * panels.cell.phase[j].slots, stride)
+        if panels.whole:
+            now.operand = now.h_before if plan.mask is NULL else evenly(plan.masked + row * output, output)
+            if panels.zone_h > 0 or panels.zone_c > 0:
+                draw_zones(plan, &now, s, first, n)
+            if panels.norm:
+                stride = row_bytes(panels, 0)
+                now.x_gates, now.h_gates = evenly(plan.x_gates + row * stride, stride), evenly(plan.h_gates + row * stride, stride)
+                now.stats = evenly(plan.stats + row * 2 * size, 2 * size)
+                gates[0] = now.h_gates
         now.count = n
         if b.dy.base is not NULL:
             point(plan, &b.dy, s, first, first + n, each)
@@ -107,28 +133,31 @@ cdef void loop_rows(Backward *b, const Plan *plan, int index, ptrdiff_t first, p
                 memset(gates[j].base, 0, n * gates[j].stride)
             continue
         for j in range(panels.cell.phases - 1, -1, -1):
-            panels.cell.phase[j].backward(&now, 0, n, 0, now.vectors)
-            if to_vector == panels.vectors:
+            panels.cell.phase[j].backward(&now, 0, n, 0, panels.unit_vectors[j] if panels.whole else now.vectors)
+            if panels.whole:
+                clean_rows(panels, j, &now, n)
+            elif to_vector == panels.vectors:
                 clean_lanes(panels, j, &now, n)
+            if panels.norm and j == 0:
+                table.split_norms(&now, n, H, panels.vectors, &panels.cell.phase[0])
             if not meet_team(&b.team, index, &b.interrupt):
                 return
-            carry_back(panels, j, &now, &gates[j], n, from_vector, s & 1)
+            carry_back(panels, j, &now, &gates[j], &back, n, from_vector, s & 1)
     if not meet_team(&b.team, index, &b.interrupt):
         return
     if leads:
         for n in range(first, last):
-            store_state(b.dh0, b.dh + n * unit, plan.row[n], H, size)
+            store_state(b.dh0, b.dh + n * output, plan.row[n], P, size)
             if has_c:
                 store_state(b.dc0, b.dc + n * unit, plan.row[n], H, size)
 
 
 cdef void clean_lanes(const Panels *panels, int j, const step *now, ptrdiff_t count) noexcept nogil:
-    """`now` ends with the last vector of units: zero its lanes beyond H in rows where an infinity has met the zero weights there: the NaN that it left would
-    otherwise come back through the products, which run over whole vectors."""
+    """`now` ends with the last vector of units: zero its lanes beyond H in rows where an infinity has met the zero weights
+    there: the NaN that it left would otherwise come back through the products, which run over whole vectors."""
     cdef ptrdiff_t size = panels.itemsize, vector = panels.lanes * size
     cdef ptrdiff_t spare = panels.vectors * vector - panels.hidden_size * size, end = now.vectors * vector - spare
-    cdef ptrdiff_t r, slots = panels.cell.phase[j].slots, slot
-    cdef char *gates
+    cdef ptrdiff_t r
     if spare == 0:
         return
     for r in range(count):
@@ -137,43 +166,69 @@ cdef void clean_lanes(const Panels *panels, int j, const step *now, ptrdiff_t co
         memset(now.dh.base + r * now.dh.stride + end, 0, spare)
         if panels.cell.has_c:
             memset(now.dc.base + r * now.dc.stride + end, 0, spare)
-        gates = now.gates[j].base + r * now.gates[j].stride + (now.vectors - 1) * slots * vector
-        for slot in range(slots):
-            memset(gates + (slot + 1) * vector - spare, 0, spare)
+        clean_gates(panels, j, now.gates[j].base + r * now.gates[j].stride, now.vectors, spare)
+
+
+cdef void clean_rows(const Panels *panels, int j, const step *now, ptrdiff_t count) noexcept nogil:
+    """The same for the cells with options, whose activations may leave any number beyond H."""
+    cdef ptrdiff_t size = panels.itemsize, vector = panels.lanes * size, r
+    cdef ptrdiff_t spare = panels.unit_vectors[j] * vector - panels.units[j] * size
+    cdef ptrdiff_t cell_spare = unit_bytes(panels) - panels.hidden_size * size
+    cdef ptrdiff_t output_spare = output_bytes(panels) - panels.output_size * size
+    for r in range(count):
+        if spare:
+            clean_gates(panels, j, now.gates[j].base + r * now.gates[j].stride, panels.unit_vectors[j], spare)
+        if cell_spare and panels.cell.has_c:
+            memset(now.dc.base + r * now.dc.stride + unit_bytes(panels) - cell_spare, 0, cell_spare)
+        if output_spare:
+            memset(now.dh.base + r * now.dh.stride + output_bytes(panels) - output_spare, 0, output_spare)
+
+
+cdef void clean_gates(const Panels *panels, int j, char *gates, ptrdiff_t vectors, ptrdiff_t spare) noexcept nogil:
+    cdef ptrdiff_t vector = panels.lanes * panels.itemsize, slots = panels.cell.phase[j].slots, slot
+    gates += (vectors - 1) * slots * vector
+    for slot in range(slots):
+        memset(gates + (slot + 1) * vector - spare, 0, spare)
 
 
 cdef bint is_zero(const char *number, ptrdiff_t size) noexcept nogil:
     return (<const float *>number)[0] == 0 if size == 4 else (<const double *>number)[0] == 0
 
 
-cdef void through_gates(product *p, const Panels *panels, const phase *cell, int count) noexcept nogil:
+cdef void through_gates(product *p, const Panels *panels, int j, int count) noexcept nogil:
     """Let k run through `count` slots of a row of gates, one slot after the other."""
-    p.depth, p.segments, p.repeats = panels.lanes, panels.vectors, count
-    p.segment_step, p.repeat_step = cell.slots * panels.lanes * panels.itemsize, panels.lanes * panels.itemsize
-    if cell.slots == 1:
-        p.depth, p.segments = panels.vectors * panels.lanes, 1
+    cdef ptrdiff_t slots = panels.cell.phase[j].slots, vector = panels.lanes * panels.itemsize
+    p.depth, p.segments, p.repeats = panels.lanes, panels.unit_vectors[j], count
+    p.segment_step, p.repeat_step = slots * vector, vector
+    if slots == 1:
+        p.depth, p.segments = panels.unit_vectors[j] * panels.lanes, 1
 
 
-cdef void carry_back(const Panels *panels, int j, step *now, const rows *gates, ptrdiff_t count, ptrdiff_t first,
+cdef void carry_back(const Panels *panels, int j, step *now, const rows *gates, const rows *back, ptrdiff_t count, ptrdiff_t first,
                      bint descending) noexcept nogil:
     """The gradient of the state before the step (of r * h in a second phase) from whole rows of the gates' gradients: d R,
-    for the units that `now` names, which begin with the vector `first`."""
+    for the units that `now` names, which begin with the vector `first`. Under a mask the product goes through `back`."""
     cdef const phase *cell = &panels.cell.phase[j]
-    cdef ptrdiff_t vector = panels.lanes * panels.itemsize
+    cdef ptrdiff_t vector = panels.lanes * panels.itemsize, vectors = panels.output_vectors if j == 0 else panels.vectors
+    cdef bint masked = j == 0 and now.mask.base is not NULL
     cdef product p
+    if cell.h_count == 0:
+        return
     memset(&p, 0, sizeof(product))
     p.a = evenly(gates.base + cell.h_first * vector, gates.stride)
-    p.c = now.dh if j == 0 else now.between
+    p.c = back[0] if masked else now.dh if j == 0 else now.between
     p.c_panel = PLAIN_WIDTH * vector
-    if cell.backward_adds:
+    if cell.backward_adds and not masked:
         p.init, p.init_panel = p.c, p.c_panel
     else:
         p.init = evenly(zero_row(), 0)
     p.count = count
-    through_gates(&p, panels, cell, cell.h_count)
-    p.b = panels.h_back[j] + first * cell.h_count * panels.vectors * panels.lanes * vector
-    p.width, p.vectors, p.descending = PLAIN_WIDTH, now.vectors, descending
+    through_gates(&p, panels, j, cell.h_count)
+    p.b = panels.h_back[j] + first * cell.h_count * panels.unit_vectors[j] * panels.lanes * vector
+    p.width, p.vectors, p.descending = PLAIN_WIDTH, now.vectors if not panels.whole else vectors, descending
     panels.table.multiply(&p)
+    if masked:
+        panels.table.scale_rows(&now.dh, back, &now.mask, cell.backward_adds, count, panels.output_vectors)
 
 
 cdef void input_rows(void *context, int index) noexcept nogil:
@@ -197,8 +252,11 @@ cdef void input_rows(void *context, int index) noexcept nogil:
         here = min(<ptrdiff_t>SCATTER, last - n)
         for j in range(panels.cell.phases):
             cell = &panels.cell.phase[j]
+            if cell.x_count == 0:
+                continue
             memset(&p, 0, sizeof(product))
-            p.a = evenly(plan.gates[j] + n * row_bytes(panels, j) + cell.x_first * vector, row_bytes(panels, j))
+            p.a = evenly((plan.x_gates if j == 0 else plan.gates[j]) + n * row_bytes(panels, j) + cell.x_first * vector,
+                         row_bytes(panels, j))
             p.c = evenly(target, row_size)
             p.c_panel = PLAIN_WIDTH * vector
             if j == 0:
@@ -206,7 +264,7 @@ cdef void input_rows(void *context, int index) noexcept nogil:
             else:
                 p.init, p.init_panel = p.c, p.c_panel
             p.count = here
-            through_gates(&p, panels, cell, cell.x_count)
+            through_gates(&p, panels, j, cell.x_count)
             p.b = panels.x_back[j]
             p.width, p.vectors = PLAIN_WIDTH, panels.input_vectors
             table.multiply(&p)
@@ -228,7 +286,7 @@ cdef ptrdiff_t weights_scratch(const Panels *panels, ptrdiff_t vectors) noexcept
     """Bytes that a worker with so many vectors of units needs."""
     cdef ptrdiff_t columns = vectors * panels.lanes * 4
     return (BLOCK * columns * panels.itemsize + 3 * columns * sizeof(char *) + 2 * BLOCK * sizeof(char *)
-            + outer_scratch(panels.table, max(panels.input_size, panels.hidden_size)) + 5 * 64)
+            + outer_scratch(panels.table, max(panels.input_size, max(panels.hidden_size, panels.output_size))) + 5 * 64)
 
 
 cdef void weight_units(void *context, int index) noexcept nogil:
@@ -238,29 +296,31 @@ cdef void weight_units(void *context, int index) noexcept nogil:
     cdef const Panels *panels = plan.panels
     cdef const kernel_table *table = panels.table
     cdef const phase *cell
-    cdef ptrdiff_t size = panels.itemsize, vector = panels.lanes * size, unit = panels.vectors * vector, H = panels.hidden_size
-    cdef ptrdiff_t first = panels.vectors * index // b.workers, last = panels.vectors * (index + 1) // b.workers
-    cdef ptrdiff_t most = (last - first) * panels.lanes * 4, n, here, at, s, row, last_row, k
-    cdef char **a_x = <char **>b.scratch[index]
-    cdef char **c_x = a_x + most
-    cdef char **each = c_x + most
+    cdef ptrdiff_t size = panels.itemsize, vector = panels.lanes * size, unit = unit_bytes(panels), output = output_bytes(panels)
+    cdef ptrdiff_t most = (max(panels.vectors, panels.output_vectors) // b.workers + 1) * panels.lanes * 4
+    cdef ptrdiff_t first, last, columns, n, here, at, s, row, last_row, k, offset_of_slots
+    cdef char **a_rows = <char **>b.scratch[index]
+    cdef char **c_rows = a_rows + most
+    cdef char **each = c_rows + most
     cdef char *transposed = <char *>((<size_t>(each + 2 * BLOCK + most) + 63) & ~<size_t>63)
     cdef unsigned mode = denormals_flush()
     cdef Outer of_x, of_h
     cdef rows d, operand
     cdef int j
     of_x.table, of_x.columns, of_x.vectors, of_x.element = table, panels.input_size, panels.input_vectors, plan.x.element
-    of_h.table, of_h.columns, of_h.vectors, of_h.element = table, H, panels.vectors, size
+    of_h.table, of_h.element = table, size
     of_x.panels = of_h.panels = transposed + BLOCK * most * size
     for j in range(panels.cell.phases):
         cell = &panels.cell.phase[j]
+        first, last = panels.unit_vectors[j] * index // b.workers, panels.unit_vectors[j] * (index + 1) // b.workers
+        of_h.columns, of_h.vectors = panels.depth[j], panels.output_vectors if j == 0 else panels.vectors
+        columns, offset_of_slots = (last - first) * cell.slots * panels.lanes, first * cell.slots * vector
         n = 0
         while n < plan.total and not interrupted(&b.interrupt):
             here = min(<ptrdiff_t>BLOCK, plan.total - n)
-            d = evenly(plan.gates[j] + n * row_bytes(panels, j) + first * cell.slots * vector, row_bytes(panels, j))
-            table.transpose(transposed, BLOCK * size, &d, here, (last - first) * cell.slots * panels.lanes,
-                            b.d_bias[j] + first * cell.slots * vector)
-            # x of the block's rows, then h: the state before each, or r * h in a second phase.
+            d = evenly(plan.gates[j] + n * row_bytes(panels, j) + offset_of_slots, row_bytes(panels, j))
+            table.transpose(transposed, BLOCK * size, &d, here, columns, b.d_bias[j] + offset_of_slots)
+            # x of the block's rows, then what the recurrent product took: the state before each, or r * h in a second phase.
             s = step_of(plan, n)
             at = 0
             while at < here:
@@ -272,32 +332,43 @@ cdef void weight_units(void *context, int index) noexcept nogil:
                 for k in range(row, last_row):
                     if j > 0:
                         each[BLOCK + at + k - row] = plan.between + (offset(plan, s) + k) * unit
+                    elif plan.masked is not NULL:
+                        each[BLOCK + at + k - row] = plan.masked + (offset(plan, s) + k) * output
                     elif built_fault == FAULT_SHIFT:
-                        each[BLOCK + at + k - row] = plan.h + (plan.B + offset(plan, s) + k) * unit
+                        each[BLOCK + at + k - row] = plan.h + (plan.B + offset(plan, s) + k) * output
                     else:
-                        each[BLOCK + at + k - row] = plan.h + (before(plan, s) + k) * unit
+                        each[BLOCK + at + k - row] = plan.h + (before(plan, s) + k) * output
                 at += last_row - row
-            operand = pointed(each)
-            k = gate_rows(panels, cell, True, first, last, transposed, b.d_weight_ih, of_x.vectors * vector, a_x, c_x)
-            outer_block(&of_x, &operand, here, a_x, c_x, k)
-            operand = pointed(each + BLOCK)
-            k = gate_rows(panels, cell, False, first, last, transposed, b.d_weight_hh, unit, a_x, c_x)
-            outer_block(&of_h, &operand, here, a_x, c_x, k)
+            if panels.norm and j == 0:
+                d.base = plan.x_gates + n * d.stride + offset_of_slots
+                table.transpose(transposed, BLOCK * size, &d, here, columns, NULL)
+            if cell.x_count > 0:
+                operand = pointed(each)
+                k = gate_rows(panels, j, True, first, last, transposed, b.d_weight_ih, of_x.vectors * vector, a_rows, c_rows)
+                outer_block(&of_x, &operand, here, a_rows, c_rows, k)
+            if panels.norm and j == 0:
+                d.base = plan.h_gates + n * d.stride + offset_of_slots
+                table.transpose(transposed, BLOCK * size, &d, here, columns, NULL)
+            if cell.h_count > 0:
+                operand = pointed(each + BLOCK)
+                k = gate_rows(panels, j, False, first, last, transposed, b.d_weight_hh[j], of_h.vectors * vector, a_rows, c_rows)
+                outer_block(&of_h, &operand, here, a_rows, c_rows, k)
             n += here
     denormals_restore(mode)
 
 
-cdef ptrdiff_t gate_rows(const Panels *panels, const phase *cell, bint x, ptrdiff_t first, ptrdiff_t last, char *transposed,
+cdef ptrdiff_t gate_rows(const Panels *panels, int j, bint x, ptrdiff_t first, ptrdiff_t last, char *transposed,
                          char *weights, ptrdiff_t row_size, char **a, char **c) noexcept nogil:
     """Pair each transposed gate column of these units with its row of the weight gradient. Returns how many."""
+    cdef const phase *cell = &panels.cell.phase[j]
     cdef int slot, start = cell.x_first if x else cell.h_first, count = cell.x_count if x else cell.h_count, gate
     cdef ptrdiff_t v, lane, n = 0
     for slot in range(count):
         gate = cell.x_gate[slot] if x else cell.h_gate[slot]
         for v in range(first, last):
-            for lane in range(min(panels.lanes, panels.hidden_size - v * panels.lanes)):
+            for lane in range(min(panels.lanes, panels.units[j] - v * panels.lanes)):
                 a[n] = transposed + (((v - first) * cell.slots + start + slot) * panels.lanes + lane) * BLOCK * panels.itemsize
-                c[n] = weights + (gate * panels.hidden_size + v * panels.lanes + lane) * row_size
+                c[n] = weights + (gate * panels.units[j] + v * panels.lanes + lane) * row_size
                 n += 1
     return n
 
@@ -323,16 +394,18 @@ cdef struct Division:
 
 cdef void divide(const Plan *plan, Team *team, Division *division) noexcept nogil:
     cdef const Panels *panels = plan.panels
-    cdef ptrdiff_t vector = panels.lanes * panels.itemsize, total
-    cdef double work = 2.0 * panels.cell.gates * panels.hidden_size * plan.total
-    gather(team, plan.B, plan.length, plan.total, panels.vectors, operations(panels))
-    division.weights = max(1, min(<int>min(panels.vectors, <ptrdiff_t>MAX_WORKERS),
-                                  threads_for(work * (panels.hidden_size + panels.input_size))))
-    division.inputs = max(1, min(<int>MAX_WORKERS, threads_for(work * panels.input_size)))
+    cdef ptrdiff_t vector = panels.lanes * panels.itemsize, vectors = max(panels.vectors, panels.output_vectors), total
+    cdef double work = operations(panels)
+    gather(team, plan.B, plan.length, plan.total, panels.vectors, work, divides_units(panels))
+    division.weights = max(1, min(<int>min(vectors, <ptrdiff_t>MAX_WORKERS), threads_for(work * plan.total)))
+    division.inputs = max(1, min(<int>MAX_WORKERS, threads_for(
+        2.0 * panels.cell.gates * panels.hidden_size * panels.input_size * plan.total)))
     division.most = max(team.rows * team.units, max(division.weights, division.inputs))
-    division.carry = 3 * plan.B * panels.vectors * vector
-    total = max(plan.B * <ptrdiff_t>sizeof(char *), SCATTER * (<ptrdiff_t>sizeof(char *) + panels.input_vectors * vector) + 64)
-    total = max(total, weights_scratch(panels, (panels.vectors + division.weights - 1) // division.weights + 1))
+    division.carry = plan.B * (2 * (unit_bytes(panels) + output_bytes(panels)) + sums_bytes(panels))
+    total = plan.B * (<ptrdiff_t>sizeof(char *) + (unit_bytes(panels) + output_bytes(panels) if panels.whole else 0))
+    total += option_scratch(panels) + 64
+    total = max(total, SCATTER * (<ptrdiff_t>sizeof(char *) + panels.input_vectors * vector) + 64)
+    total = max(total, weights_scratch(panels, vectors // division.weights + 1))
     division.scratch = (total + 63) & ~<ptrdiff_t>63
 
 
@@ -353,34 +426,37 @@ def backward(Call call not None, dy, dhn, dcn, dx, cnp.ndarray dh0, dc0):
     ----------
     call : Call
         From forward with training.
-    dy : ndarray of shape (B, T, H), or None
-        Any strides, aligned.
-    dhn, dcn : ndarray of shape (B, H), C-contiguous, or None
+    dy : ndarray of shape (B, T, P), or None
+        Any strides, aligned. P is H where there is no projection.
+    dhn, dcn : ndarray of shape (B, P) and (B, H), C-contiguous, or None
     dx : ndarray of shape (B, T, I), or None
         Written; None where nobody asks for it.
-    dh0, dc0 : ndarray of shape (B, H), C-contiguous
+    dh0, dc0 : ndarray of shape (B, P) and (B, H), C-contiguous
         Written. dc0 is None but for the LSTM.
 
     Returns
     -------
     dict of str to ndarray
-        weight_ih (G * H, I), weight_hh (G * H, H), bias (G * H,), and bias_hn (H,) for a GRU with reset after.
+        Of every parameter that the variant may have, by the names of `Variant.shapes`.
     """
     cdef const Plan *plan = &call.plan
     cdef const Panels *panels = plan.panels
-    cdef ptrdiff_t H = panels.hidden_size, i
+    cdef ptrdiff_t H = panels.hidden_size, B = plan.B, i
     cdef Backward b
     cdef Division division
     cdef char *scratches[MAX_WORKERS]
     cdef Buffer carry, scratch
-    cdef int j, slot
-    cdef const phase *cell
-    cdef cnp.ndarray d_weight_ih, d_weight_hh, sums
+    cdef int j
+    cdef cnp.ndarray found
     memset(&b, 0, sizeof(Backward))
     b.plan = plan
     divide(plan, &b.team, &division)
     carry = Buffer.of(division.carry)
-    b.dh, b.dc, b.between = carry.start, carry.start + division.carry // 3, carry.start + 2 * (division.carry // 3)
+    b.dh, b.back = carry.start, carry.start + B * output_bytes(panels)
+    b.dc = b.back + B * output_bytes(panels)
+    b.between = b.dc + B * unit_bytes(panels)
+    b.sums = b.between + B * unit_bytes(panels)
+    memset(b.sums, 0, B * sums_bytes(panels))
     scratch = Buffer.of(division.scratch * division.most)
     for i in range(division.most):
         scratches[i] = scratch.start + i * division.scratch
@@ -394,14 +470,23 @@ def backward(Call call not None, dy, dhn, dcn, dx, cnp.ndarray dh0, dc0):
     b.dh0 = cnp.PyArray_BYTES(dh0)
     b.dc0 = cnp.PyArray_BYTES(<cnp.ndarray>dc0) if dc0 is not None else NULL
     dtype = np.dtype(np.float32 if panels.itemsize == 4 else np.float64)
-    d_weight_ih = zeros((panels.cell.gates * H, panels.input_vectors * panels.lanes), dtype)
-    d_weight_hh = zeros((panels.cell.gates * H, panels.vectors * panels.lanes), dtype)
-    b.d_weight_ih, b.d_weight_hh = cnp.PyArray_BYTES(d_weight_ih), cnp.PyArray_BYTES(d_weight_hh)
+    variant, projected = call.packed.kind, call.packed.projected
+    grads = {"weight_ih": zeros((panels.cell.gates * H, panels.input_vectors * panels.lanes), dtype)}
+    if variant.cell != "indrnn":
+        grads["weight_hh"] = zeros((panels.cell.gates * H, panels.output_vectors * panels.lanes), dtype)
+    if projected:
+        grads["weight_hr"] = zeros((panels.output_size, panels.vectors * panels.lanes), dtype)
+    found = grads["weight_ih"]
+    b.d_weight_ih = cnp.PyArray_BYTES(found)
+    for j in range(panels.cell.phases):
+        if panels.cell.phase[j].h_count > 0:
+            found = grads["weight_hr" if j == 1 and projected else "weight_hh"]
+            b.d_weight_hh[j] = cnp.PyArray_BYTES(found)
     d_bias = []
     for j in range(panels.cell.phases):
-        sums = np.zeros((panels.vectors, panels.cell.phase[j].slots, panels.lanes), dtype)
-        d_bias.append(sums)
-        b.d_bias[j] = cnp.PyArray_BYTES(sums)
+        found = np.zeros((panels.unit_vectors[j], panels.cell.phase[j].slots, panels.lanes), dtype)
+        d_bias.append(found)
+        b.d_bias[j] = cnp.PyArray_BYTES(found)
     with nogil:
         watch(&b.interrupt)
         run_team(loop_slice, &b, &b.team)
@@ -414,24 +499,56 @@ def backward(Call call not None, dy, dhn, dcn, dx, cnp.ndarray dh0, dc0):
             run(input_rows, &b, division.inputs)
     end_watch(&b.interrupt)
 
-    bias = np.empty(panels.cell.gates * H, dtype)
-    grads = {"weight_ih": d_weight_ih[:, : panels.input_size], "weight_hh": d_weight_hh[:, :H], "bias": bias}
-    for j in range(panels.cell.phases):
-        cell = &panels.cell.phase[j]
-        for slot in range(cell.slots):
-            of_slot = d_bias[j][:, slot].reshape(-1)[:H]
-            if cell.x_first <= slot < cell.x_first + cell.x_count:
-                i = cell.x_gate[slot - cell.x_first] * H
-                bias[i : i + H] = of_slot
-            else:
-                grads["bias_hn"] = np.array(of_slot)
+    for name, width in (("weight_ih", panels.input_size), ("weight_hh", panels.output_size), ("weight_hr", H)):
+        if name in grads:
+            grads[name] = grads[name][:, :width]
+    grads["bias"] = by_gate(panels, d_bias, True)
+    if variant.reset == "after":
+        grads["bias_hn"] = np.array(d_bias[0][:, 3].reshape(-1)[:H])
+    if panels.whole:
+        grads |= option_gradients(panels, variant, b.sums, B, dtype)
     if panels.new_update:
         i = panels.cell.negated_gate * H
-        for name in ("weight_ih", "weight_hh", "bias"):
+        for name in ("norm_ih", "norm_hh", "bias") if panels.norm else ("weight_ih", "weight_hh", "bias"):
             # Not np.negative(a, out=a): NumPy 2.4 gets that wrong for some strides.
             grads[name][i : i + H] *= -1
     # The caller may keep the call, which nobody can use again, until the next forward has allocated.
     call.saved = call.order = call.packed = call.x = None
+    return grads
+
+
+cdef by_gate(const Panels *panels, list slots, bint x):
+    """From the sums (vectors, slots, lanes) of each phase one array (G * H,), in the order of the gates."""
+    cdef ptrdiff_t H = panels.hidden_size
+    cdef const phase *cell
+    cdef int j, slot
+    gates = np.zeros(panels.cell.gates * H, slots[0].dtype)
+    for j in range(len(slots)):
+        cell = &panels.cell.phase[j]
+        for slot in range(cell.x_count if x else cell.h_count):
+            gate = cell.x_gate[slot] if x else cell.h_gate[slot]
+            gates[gate * H : (gate + 1) * H] = slots[j][:, slot + (cell.x_first if x else cell.h_first)].reshape(-1)[:H]
+    return gates
+
+
+cdef dict option_gradients(const Panels *panels, variant, char *sums, ptrdiff_t B, dtype):
+    """Gradients of the options' parameters from the sums of every row, added up row by row."""
+    cdef ptrdiff_t H = panels.hidden_size, unit = panels.vectors * panels.lanes, slots = panels.cell.phase[0].slots
+    cdef ptrdiff_t size = sums_bytes(panels), norm = panels.options.norm_sums // panels.itemsize
+    cdef cnp.ndarray total = np.zeros(size // panels.itemsize, dtype)
+    if B > 0:
+        total = np.frombuffer((<char *>sums)[: B * size], dtype).reshape(B, -1).sum(axis=0)
+    rows = total[:norm].reshape(-1, unit)[:, :H]
+    grads = {}
+    if variant.cell == "indrnn":
+        grads["weight_hh"] = rows[0].copy()
+    if variant.peephole:
+        grads["weight_ch"] = np.concatenate([rows[0], rows[2]] if variant.coupled else [rows[0], rows[1], rows[2]])
+    if variant.layer_norm:
+        of_norms = total[norm:].reshape(2, panels.vectors, slots, panels.lanes)
+        grads["norm_ih"], grads["norm_hh"] = by_gate(panels, [of_norms[0]], True), by_gate(panels, [of_norms[1]], False)
+        if variant.has_c:
+            grads["norm_c"], grads["bias_c"] = rows[3].copy(), rows[4].copy()
     return grads
 
 

@@ -5,6 +5,7 @@ cimport numpy as cnp
 
 from rnnfast.kernels._memory cimport Buffer
 from rnnfast.kernels._packed cimport Packed, Panels
+from rnnfast.kernels._passes_table cimport dropout_options
 from rnnfast.kernels._tables cimport MAX_PHASES, kernel_table, rows
 
 cdef struct Array3:
@@ -32,6 +33,16 @@ cdef struct Plan:
     char *h
     char *c
     char *between
+    # The two products where each is normalised (elsewhere the gates themselves), and two numbers a row.
+    char *x_gates
+    char *h_gates
+    char *stats
+    # Recurrent dropout: a row for each sequence, and what the recurrent product takes in the place of h.
+    char *mask
+    char *masked
+    dropout_options dropout
+    # Zoneout: one row of a layer's states in inference, or where the masks come from in training.
+    dropout_options zone_h, zone_c
 
 
 cdef class Call:
@@ -96,8 +107,8 @@ cdef inline void store_state(char *state, char *source, ptrdiff_t row, ptrdiff_t
 
 
 cdef inline ptrdiff_t units_from(const Panels *panels, ptrdiff_t first, ptrdiff_t last) noexcept nogil:
-    """How many units the vectors [first, last) hold."""
-    return min(panels.hidden_size, last * panels.lanes) - first * panels.lanes
+    """How many numbers of h the vectors [first, last) hold; all of them where the arithmetic runs on whole rows."""
+    return panels.output_size if panels.whole else min(panels.hidden_size, last * panels.lanes) - first * panels.lanes
 
 
 cdef inline void move(char **each, ptrdiff_t count, ptrdiff_t bytes) noexcept nogil:

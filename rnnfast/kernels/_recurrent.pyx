@@ -1,7 +1,7 @@
 """The fused time loop of every cell, forward: one layer, one direction. Its counterpart is _gradients.pyx."""
 
 cimport numpy as cnp
-from libc.stdint cimport int64_t
+from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.string cimport memset
 
 import numpy as np
@@ -9,9 +9,10 @@ import numpy as np
 from rnnfast.kernels._threads import get_num_threads
 
 from rnnfast.kernels._memory cimport Buffer, times
-from rnnfast.kernels._packed cimport Packed, Panels, row_bytes
+from rnnfast.kernels._packed cimport Packed, Panels, option_scratch, output_bytes, row_bytes, unit_bytes
+from rnnfast.kernels._passes_table cimport dropout_options
 from rnnfast.kernels._plan cimport (
-    Call, Plan, active, array3, before, evenly, load_state, make_plan, move, offset, point, pointed, running, store_state,
+    Array3, Call, Plan, active, array3, before, evenly, load_state, make_plan, move, offset, point, pointed, running, store_state,
     units_from, zero_beyond,
 )
 from rnnfast.kernels._tables cimport (
@@ -38,6 +39,7 @@ cdef struct Forward:
     char *hn
     char *cn
     ptrdiff_t chunk  # rows that the input product takes at once, at least one step's
+    ptrdiff_t row_scratch  # bytes that a running row takes, beside its gates
     Interrupt interrupt
 
 
@@ -50,11 +52,11 @@ cdef struct Needs:
 cdef int plan_forward(const Plan *plan, Forward *f, Needs *needs) except -1:
     """Divide the work and count the bytes."""
     cdef const Panels *panels = plan.panels
-    cdef ptrdiff_t unit = panels.vectors * panels.lanes * panels.itemsize, widest = 0, gates = 0, i
+    cdef ptrdiff_t unit = unit_bytes(panels), output = output_bytes(panels), widest = 0, gates = 0, i
     cdef int j
     memset(f, 0, sizeof(Forward))
     f.plan = plan
-    gather(&f.team, plan.B, plan.length, plan.total, panels.vectors, operations(panels))
+    gather(&f.team, plan.B, plan.length, plan.total, panels.vectors, operations(panels), divides_units(panels))
     for i in range(f.team.rows):
         widest = max(widest, f.team.row[i + 1] - f.team.row[i])
     for j in range(panels.cell.phases):
@@ -62,29 +64,51 @@ cdef int plan_forward(const Plan *plan, Forward *f, Needs *needs) except -1:
         gates += row_bytes(panels, j)
     f.chunk = max(widest, min(plan.total, CHUNK_BYTES // max(f.chunk, 1)))
     # All sizes here, and those of backward, are sums of a few of these at most.
-    times(plan.B + plan.total, gates + 4 * (unit + <ptrdiff_t>sizeof(char *)))
+    times(plan.B + plan.total, 3 * gates + 8 * (unit + output + <ptrdiff_t>sizeof(char *)))
     needs.each = 2 * f.chunk * f.team.rows * f.team.units * <ptrdiff_t>sizeof(char *)
-    needs.saved = needs.scratch = 0
+    needs.saved = 0
+    # For every row: two states and c, r h, shares of zoneout, and the second of two normalised products.
+    f.row_scratch = 3 * output + 3 * unit + (row_bytes(panels, 0) + 2 * panels.itemsize if panels.norm else 0)
+    needs.scratch = option_scratch(panels) + widest * f.row_scratch if panels.whole or not plan.training else 0
     if plan.training:
-        needs.saved = (plan.B + plan.total) * unit * (2 if panels.cell.has_c else 1) + plan.total * gates
+        needs.saved = (plan.B + plan.total) * (output + (unit if panels.cell.has_c else 0)) + plan.total * gates
         needs.saved += plan.total * unit if panels.cell.phases > 1 else 0
+        needs.saved += (plan.B + plan.total) * output if panels.recurrent_dropout > 0 else 0
+        needs.saved += plan.total * 2 * (row_bytes(panels, 0) + panels.itemsize) if panels.norm else 0
     else:
-        needs.scratch = f.team.rows * ((4 * widest * unit + f.chunk * gates + 63) & ~<ptrdiff_t>63)
+        needs.scratch += f.chunk * gates
+    needs.scratch = f.team.rows * ((needs.scratch + 63) & ~<ptrdiff_t>63)
     return 0
+
+
+cdef ptrdiff_t divides_units(const Panels *panels) noexcept nogil:
+    """Whether threads may share the units of one row: not where arithmetic runs on whole rows."""
+    return not panels.whole and panels.recurrent_dropout == 0
 
 
 cdef void lay_out(Plan *plan, char *at) noexcept nogil:
     """Where the states and gates are saved."""
     cdef const Panels *panels = plan.panels
-    cdef ptrdiff_t unit = panels.vectors * panels.lanes * panels.itemsize
+    cdef ptrdiff_t unit = unit_bytes(panels), output = output_bytes(panels)
     plan.h = at
-    at += (plan.B + plan.total) * unit
-    plan.c = at
-    at += (plan.B + plan.total) * unit if panels.cell.has_c else 0
-    plan.gates[0] = at
+    at += (plan.B + plan.total) * output
+    if panels.cell.has_c:
+        plan.c = at
+        at += (plan.B + plan.total) * unit
+    plan.gates[0] = plan.x_gates = plan.h_gates = at
+    at += plan.total * row_bytes(panels, 0)
     if panels.cell.phases > 1:
-        plan.gates[1] = at + plan.total * row_bytes(panels, 0)
-        plan.between = plan.gates[1] + plan.total * row_bytes(panels, 1)
+        plan.gates[1] = at
+        plan.between = at + plan.total * row_bytes(panels, 1)
+        at = plan.between + plan.total * unit
+    if panels.recurrent_dropout > 0:
+        plan.mask = at
+        plan.masked = at + plan.B * output
+        at = plan.masked + plan.total * output
+    if panels.norm:
+        plan.x_gates = at
+        plan.h_gates = at + plan.total * row_bytes(panels, 0)
+        plan.stats = plan.h_gates + plan.total * row_bytes(panels, 0)
 
 
 cdef void forward_slice(void *context, int index) noexcept nogil:
@@ -100,8 +124,8 @@ cdef void forward_rows(Forward *f, const Plan *plan, int index, ptrdiff_t first,
     """The whole time loop for the rows [first, last) and the units of the vectors [from_vector, to_vector)."""
     cdef const Panels *panels = plan.panels
     cdef const kernel_table *table = panels.table
-    cdef ptrdiff_t vector = panels.lanes * panels.itemsize, unit = panels.vectors * vector
-    cdef ptrdiff_t H = panels.hidden_size, size = panels.itemsize, skip = from_vector * vector
+    cdef ptrdiff_t size = panels.itemsize, vector = panels.lanes * size, unit = unit_bytes(panels), output = output_bytes(panels)
+    cdef ptrdiff_t H = panels.hidden_size, P = panels.output_size, skip = from_vector * vector
     cdef ptrdiff_t own = units_from(panels, from_vector, to_vector)
     cdef ptrdiff_t s = 0, end, done, n, taken, at, r, row, width = last - first
     cdef int j, phases = panels.cell.phases
@@ -110,32 +134,44 @@ cdef void forward_rows(Forward *f, const Plan *plan, int index, ptrdiff_t first,
     cdef char **gate_rows = x_rows + f.chunk
     cdef char *free_from = f.scratch[index // f.team.units]
     cdef char *gates[MAX_PHASES]
+    cdef char *x_gates
     cdef char *h = NULL
     cdef char *h_next = NULL
     cdef char *c = NULL
     cdef char *between = NULL
+    cdef char *extra = free_from  # one row's share of scratch after the other: what inference and options want
     cdef char *swap
     cdef step now
-    cdef rows user, operand, after, c_after
+    cdef rows user, operand, after, c_after, mask
 
     memset(&now, 0, sizeof(step))
     now.vectors = to_vector - from_vector
+    now.options = &panels.options
+    now.scratch = extra
+    extra += option_scratch(panels)
+    free_from = extra + width * f.row_scratch
     if plan.training:
-        h = plan.h + first * unit
+        h = plan.h + first * output
         c = plan.c + first * unit if has_c else NULL
     else:
-        h, h_next, c, between = free_from, free_from + width * unit, free_from + 2 * width * unit, free_from + 3 * width * unit
-        free_from += 4 * width * unit
+        h, h_next, c, between = extra, extra + width * output, extra + 3 * width * output, extra + (3 * output + unit) * width
         for j in range(phases):
             gates[j] = free_from
             free_from += f.chunk * row_bytes(panels, j)
+    if panels.zone_h > 0:
+        now.zone_h = evenly(extra + 2 * width * output, output) if plan.training else evenly(<char *>panels.zone_h_row, 0)
+    if panels.zone_c > 0:
+        now.zone_c = evenly(extra + (3 * output + 2 * unit) * width, unit) if plan.training else evenly(<char *>panels.zone_c_row, 0)
+    if plan.training and plan.mask is not NULL:
+        for n in range(first, last):
+            table.passes.dropout(plan.mask + n * output, panels.ones, P, 0, <uint32_t>plan.row[n], &plan.dropout)
     if leads:
         for n in range(width):
-            load_state(table, h + n * unit, f.h0, plan.row[first + n], H, size)
+            load_state(table, h + n * output, f.h0, plan.row[first + n], P, size)
             if has_c:
                 load_state(table, c + n * unit, f.c0, plan.row[first + n], H, size)
             if plan.length[first + n] == 0:
-                store_state(f.hn, h + n * unit, plan.row[first + n], H, size)
+                store_state(f.hn, h + n * output, plan.row[first + n], P, size)
                 if has_c:
                     store_state(f.cn, c + n * unit, plan.row[first + n], H, size)
     if not meet_team(&f.team, index, &f.interrupt):
@@ -153,33 +189,50 @@ cdef void forward_rows(Forward *f, const Plan *plan, int index, ptrdiff_t first,
             end += 1
         for j in range(phases):
             at = 0
+            x_gates = (plan.x_gates if j == 0 else plan.gates[j]) if plan.training else gates[j]
             for done in range(s, end):
                 for n in range(running(plan, done, last) - first):
                     row = offset(plan, done) + first + n if plan.training else at
-                    gate_rows[at] = (plan.gates[j] if plan.training else gates[j]) + row * row_bytes(panels, j)
+                    gate_rows[at] = x_gates + row * row_bytes(panels, j)
                     at += 1
             input_product(panels, j, x_rows, gate_rows, taken, from_vector, to_vector)
         at = 0
         for done in range(s, end):
             n = running(plan, done, last) - first
+            row = offset(plan, done) + first if plan.training else at
             if plan.training:
-                operand = evenly(plan.h + (before(plan, done) + first) * unit, unit)
-                after = evenly(plan.h + (plan.B + offset(plan, done) + first) * unit, unit)
+                operand = evenly(plan.h + (before(plan, done) + first) * output, output)
+                after = evenly(plan.h + (plan.B + row) * output, output)
                 if has_c:
                     now.c_before = evenly(plan.c + (before(plan, done) + first) * unit + skip, unit)
-                    c_after = evenly(plan.c + (plan.B + offset(plan, done) + first) * unit, unit)
+                    c_after = evenly(plan.c + (plan.B + row) * unit, unit)
                 if phases > 1:
-                    between = plan.between + (offset(plan, done) + first) * unit
+                    between = plan.between + row * unit
             else:
-                operand, after, c_after = evenly(h, unit), evenly(h_next, unit), evenly(c, unit)
+                operand, after, c_after = evenly(h, output), evenly(h_next, output), evenly(c, unit)
                 now.c_before = evenly(c + skip, unit)
-            now.h_before, now.h = evenly(operand.base + skip, unit), evenly(after.base + skip, unit)
+            now.h_before, now.h = evenly(operand.base + skip, output), evenly(after.base + skip, output)
             now.c = evenly(c_after.base + skip if has_c else NULL, unit)
             now.between = evenly(between + skip if between is not NULL else NULL, unit)
             for j in range(phases):
-                row = offset(plan, done) + first if plan.training else at
                 now.gates[j] = evenly((plan.gates[j] if plan.training else gates[j]) + row * row_bytes(panels, j)
                                       + skip * panels.cell.phase[j].slots, row_bytes(panels, j))
+            if plan.training and plan.mask is not NULL:
+                mask = evenly(plan.mask + first * output, output)
+                user = evenly(plan.masked + row * output, output)
+                table.scale_rows(&user, &operand, &mask, 0, n, panels.output_vectors)
+                operand = user
+            if panels.whole:
+                now.operand = operand
+                now.result = now.between if panels.options.projected else now.h
+                if plan.training:
+                    draw_zones(plan, &now, done, first, n)
+                if panels.norm:
+                    now.x_gates = evenly(plan.x_gates + row * row_bytes(panels, 0), row_bytes(panels, 0)) if plan.training else now.gates[0]
+                    now.h_gates = evenly(plan.h_gates + row * row_bytes(panels, 0) if plan.training
+                                         else extra + width * (3 * output + 3 * unit), row_bytes(panels, 0))
+                    now.stats = evenly(plan.stats + row * 2 * size if plan.training
+                                       else extra + width * (3 * output + 3 * unit + row_bytes(panels, 0)), 2 * size)
             at += n
             now.count = n
             for j in range(phases):
@@ -194,7 +247,7 @@ cdef void forward_rows(Forward *f, const Plan *plan, int index, ptrdiff_t first,
             if leads:
                 # Rows that end here: their final state.
                 for r in range(max(<ptrdiff_t>0, running(plan, done + 1, last) - first), n):
-                    store_state(f.hn, after.base + r * unit, plan.row[first + r], H, size)
+                    store_state(f.hn, after.base + r * output, plan.row[first + r], P, size)
                     if has_c:
                         store_state(f.cn, c_after.base + r * unit, plan.row[first + r], H, size)
             if not plan.training:
@@ -204,6 +257,22 @@ cdef void forward_rows(Forward *f, const Plan *plan, int index, ptrdiff_t first,
         s = end
 
 
+cdef void draw_zones(const Plan *plan, const step *now, ptrdiff_t s, ptrdiff_t first, ptrdiff_t count) noexcept nogil:
+    """The masks of zoneout for the rows [first, first + count) at step s, in training."""
+    cdef const Panels *panels = plan.panels
+    cdef ptrdiff_t r, j
+    cdef uint32_t time
+    for r in range(count):
+        j = first + r
+        time = <uint32_t>(plan.length[j] - 1 - s if plan.reverse else s)
+        if panels.zone_h > 0:
+            panels.table.passes.dropout(now.zone_h.base + r * now.zone_h.stride, panels.ones, panels.output_size, time,
+                                        <uint32_t>plan.row[j], &plan.zone_h)
+        if panels.zone_c > 0:
+            panels.table.passes.dropout(now.zone_c.base + r * now.zone_c.stride, panels.ones, panels.hidden_size, time,
+                                        <uint32_t>plan.row[j], &plan.zone_c)
+
+
 cdef void input_product(const Panels *panels, int j, char **x_rows, char **gate_rows, ptrdiff_t count, ptrdiff_t first,
                         ptrdiff_t last) noexcept nogil:
     """Gates = bias + x W^T, for as many rows of any steps as are given, and the units of the vectors [first, last)."""
@@ -211,6 +280,8 @@ cdef void input_product(const Panels *panels, int j, char **x_rows, char **gate_
     cdef ptrdiff_t vector = panels.lanes * panels.itemsize, skip = (first * cell.slots + cell.x_first) * vector, r
     cdef product p
     cdef rows to
+    if cell.x_count == 0:
+        return
     memset(&p, 0, sizeof(product))
     p.a = pointed(x_rows)
     p.c = pointed(gate_rows)
@@ -236,33 +307,55 @@ cdef void input_product(const Panels *panels, int j, char **x_rows, char **gate_
 
 cdef void recurrent_product(const Panels *panels, int j, step *now, const rows *operand, ptrdiff_t count, ptrdiff_t first,
                             ptrdiff_t last, bint training, bint descending) noexcept nogil:
-    """Gates += h R^T for the units of the vectors [first, last), and on each finished tile the gate arithmetic.
+    """Gates += h R^T for the units of the vectors [first, last), and the gate arithmetic: on each finished tile, or on whole
+    rows after the product.
 
     `operand` has whole rows of h (of r * h in a second phase); what `now` names begins with the vector `first`."""
     cdef const phase *cell = &panels.cell.phase[j]
-    cdef ptrdiff_t vector = panels.lanes * panels.itemsize
+    cdef ptrdiff_t vector = panels.lanes * panels.itemsize, vectors = panels.unit_vectors[j] if panels.whole else last - first
+    cdef bint norm = panels.norm and j == 0
+    cdef const rows *target = &now.h_gates if norm else &now.gates[j]
+    cdef int slot
     cdef product p
-    memset(&p, 0, sizeof(product))
-    p.a = operand[0]
-    p.c = evenly(now.gates[j].base + cell.h_first * vector, now.gates[j].stride)
-    p.init = p.c
-    p.count = count
-    p.depth, p.segments, p.repeats = panels.hidden_size, 1, 1
-    p.b = panels.h[j] + first * cell.h_count * panels.hidden_size * vector
-    if cell.slots == 1:
-        p.width, p.vectors = PLAIN_WIDTH, last - first
-        p.c_panel = PLAIN_WIDTH * vector
-    else:
-        p.width, p.vectors, p.gated = cell.h_count, cell.h_count * (last - first), 1
-        p.c_panel = cell.slots * vector
-    p.init_panel = p.c_panel
-    p.descending = descending
-    p.finish = cell.train if training else cell.infer
-    p.step = now
-    panels.table.multiply(&p)
+    if cell.h_count > 0:
+        memset(&p, 0, sizeof(product))
+        p.a = operand[0]
+        p.c = evenly(target.base + cell.h_first * vector, target.stride)
+        p.init = p.c if cell.x_count > 0 and not norm else evenly(panels.bias[j] + cell.h_first * vector, 0)
+        p.count = count
+        p.depth, p.segments, p.repeats = panels.depth[j], 1, 1
+        p.b = panels.h[j] + first * cell.h_count * panels.depth[j] * vector
+        if cell.slots == 1:
+            p.width, p.vectors = PLAIN_WIDTH, vectors
+            p.c_panel = PLAIN_WIDTH * vector
+        else:
+            p.width, p.vectors, p.gated = cell.h_count, cell.h_count * vectors, 1
+            p.c_panel = cell.slots * vector
+        p.init_panel = p.c_panel
+        p.descending = descending
+        if not cell.whole:
+            p.finish = cell.train if training else cell.infer
+        p.step = now
+        panels.table.multiply(&p)
+    if norm:
+        for slot in range(cell.slots):
+            if not cell.h_first <= slot < cell.h_first + cell.h_count:
+                panels.table.fill_slot(&now.h_gates, count, vectors, cell.slots, slot, panels.bias[j])
+        panels.table.normalise(&now.x_gates, &now.stats, 0, count, panels.hidden_size, vectors, cell.slots, cell.x_first, cell.x_count)
+        panels.table.normalise(&now.h_gates, &now.stats, 1, count, panels.hidden_size, vectors, cell.slots, cell.h_first, cell.h_count)
+        panels.table.join_norms(now, count, vectors, cell.slots)
+    if cell.whole:
+        (cell.train if training else cell.infer)(now, 0, count, 0, vectors)
 
 
-def forward(Packed packed not None, cnp.ndarray x, h0, c0, lengths, bint reverse, cnp.ndarray y, cnp.ndarray hn, cn, bint training):
+cdef void set_dropout(dropout_options *to, double share, double scale, uint64_t key, uint32_t stream) noexcept nogil:
+    """Rows of zeros with the probability `share`, and of `scale`."""
+    to.key, to.stream, to.scale = key, stream, scale
+    to.threshold = <uint32_t>min(share * 4294967296.0, 4294967295.0)
+
+
+def forward(Packed packed not None, cnp.ndarray x, h0, c0, lengths, bint reverse, cnp.ndarray y, cnp.ndarray hn, cn, bint training,
+            uint64_t key=0, uint32_t stream=0):
     """Run one direction over a batch of sequences. The caller (ops.py) has checked every argument.
 
     Parameters
@@ -270,16 +363,20 @@ def forward(Packed packed not None, cnp.ndarray x, h0, c0, lengths, bint reverse
     packed : Packed
     x : ndarray of shape (B, T, I)
         Features contiguous, all aligned.
-    h0, c0 : ndarray of shape (B, H), C-contiguous, or None
+    h0, c0 : ndarray of shape (B, P) and (B, H), C-contiguous, or None
+        P is H where there is no projection.
     lengths : int64 ndarray of shape (B,), or None
         Each from 0 to T.
     reverse : bool
-    y : ndarray of shape (B, T, H)
+    y : ndarray of shape (B, T, P)
         Any strides; written where a sequence has a step, zeroed beyond.
-    hn, cn : ndarray of shape (B, H), C-contiguous
+    hn, cn : ndarray of shape (B, P) and (B, H), C-contiguous
         Written. cn is None but for the LSTM.
     training : bool
         Save what backward needs.
+    key : int
+        64 bits, for the masks of zoneout and recurrent dropout in training; with `stream` and the two numbers after it.
+    stream : int
 
     Returns
     -------
@@ -300,6 +397,9 @@ def forward(Packed packed not None, cnp.ndarray x, h0, c0, lengths, bint reverse
         call.packed, call.x = packed, x
         call.saved = Buffer.of(needs.saved)
         lay_out(plan, call.saved.start)
+        set_dropout(&plan.zone_h, 1 - packed.panels.zone_h, 1, key, stream)
+        set_dropout(&plan.zone_c, 1 - packed.panels.zone_c, 1, key, stream + 1)
+        set_dropout(&plan.dropout, packed.panels.recurrent_dropout, 1 / (1 - packed.panels.recurrent_dropout), key, stream + 2)
     f.h0 = cnp.PyArray_BYTES(<cnp.ndarray>h0) if h0 is not None else NULL
     f.c0 = cnp.PyArray_BYTES(<cnp.ndarray>c0) if c0 is not None else NULL
     f.hn = cnp.PyArray_BYTES(hn)
@@ -311,7 +411,7 @@ def forward(Packed packed not None, cnp.ndarray x, h0, c0, lengths, bint reverse
         scratches[i] = scratch.start + i * (needs.scratch // f.team.rows)
     with nogil:
         if plan.has_lengths:
-            zero_beyond(plan, &plan.y, packed.panels.hidden_size)
+            zero_beyond(plan, &plan.y, packed.panels.output_size)
         watch(&f.interrupt)
         run_team(forward_slice, &f, &f.team)
     end_watch(&f.interrupt)
@@ -344,10 +444,14 @@ def worth_side_by_side(Packed packed not None, ptrdiff_t B, ptrdiff_t T):
     cdef Team team
     cdef cnp.ndarray lengths = np.full(B, T, np.int64)
     cdef double work = operations(&packed.panels)
-    gather(&team, B, <int64_t *>cnp.PyArray_DATA(lengths), B * T, packed.panels.vectors, work)
+    gather(&team, B, <int64_t *>cnp.PyArray_DATA(lengths), B * T, packed.panels.vectors, work, divides_units(&packed.panels))
     return 2 * team.rows * team.units <= get_num_threads() and threads_for(work * B * T) > 1
 
 
 cdef double operations(const Panels *panels) noexcept nogil:
     """Floating-point operations of one step of one row."""
-    return 2.0 * panels.cell.gates * panels.hidden_size * (panels.hidden_size + panels.input_size)
+    cdef double found = 2.0 * panels.cell.gates * panels.hidden_size * panels.input_size
+    cdef int j
+    for j in range(panels.cell.phases):
+        found += 2.0 * panels.cell.phase[j].h_count * panels.units[j] * panels.depth[j]
+    return found

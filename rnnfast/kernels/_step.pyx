@@ -8,9 +8,9 @@ import numpy as np
 
 from rnnfast.kernels._linear cimport PackedMatrix, affine_rows
 from rnnfast.kernels._memory cimport Buffer, times
-from rnnfast.kernels._packed cimport Packed, Panels, row_bytes
+from rnnfast.kernels._packed cimport Packed, Panels, option_scratch, output_bytes, row_bytes, unit_bytes
 from rnnfast.kernels._plan cimport evenly, load_state, pointed, store_state
-from rnnfast.kernels._recurrent cimport input_product, recurrent_product
+from rnnfast.kernels._recurrent cimport input_product, operations, recurrent_product
 from rnnfast.kernels._tables cimport rows
 
 cnp.import_array()
@@ -37,17 +37,19 @@ cdef class RecurrentStep(Step):
 
     def __cinit__(self, Packed packed not None, ptrdiff_t rows):
         cdef const Panels *panels = &packed.panels
-        cdef ptrdiff_t unit = panels.vectors * panels.lanes * panels.itemsize, total, r
+        cdef ptrdiff_t unit = unit_bytes(panels), output = output_bytes(panels), total, r
         cdef int j, phases = panels.cell.phases
         cdef char **pointers
         cdef char *at
         self.packed, self.rows, self.has_state = packed, rows, True
-        self.input_size, self.output_size = panels.input_size, panels.hidden_size
-        self.work = <double>panels.cell.gates * panels.hidden_size * (panels.input_size + panels.hidden_size)
-        total = (6 + phases) * sizeof(char *) + 4 * unit
+        self.input_size, self.output_size = panels.input_size, panels.output_size
+        self.work = operations(panels) / 2
+        total = (6 + phases) * sizeof(char *) + 2 * output + 2 * unit
         for j in range(phases):
             total += row_bytes(panels, j)
-        total = times(rows, total) + 64
+        if panels.norm:
+            total += row_bytes(panels, 0) + 2 * panels.itemsize
+        total = times(rows, total) + option_scratch(panels) + 2 * 64
         self.memory = Buffer.of(total)
         memset(self.memory.start, 0, total)
         pointers = <char **>self.memory.start
@@ -55,8 +57,8 @@ cdef class RecurrentStep(Step):
         self.row_h, self.row_spare, self.row_c = pointers + 3 * rows, pointers + 4 * rows, pointers + 5 * rows
         at = aligned(<char *>(pointers + (6 + phases) * rows))
         for r in range(rows):
-            self.h[r], self.spare[r], self.c[r] = at, at + unit, at + 2 * unit
-            at += 3 * unit
+            self.h[r], self.spare[r], self.c[r] = at, at + output, at + 2 * output
+            at += 2 * output + unit
         self.now.between = evenly(at, unit)
         at += rows * unit
         for j in range(phases):
@@ -66,6 +68,18 @@ cdef class RecurrentStep(Step):
                 self.gate_rows[j][r] = at
                 at += row_bytes(panels, j)
         self.now.vectors = panels.vectors
+        self.now.options = &panels.options
+        if panels.zone_h > 0:
+            self.now.zone_h = evenly(<char *>panels.zone_h_row, 0)
+        if panels.zone_c > 0:
+            self.now.zone_c = evenly(<char *>panels.zone_c_row, 0)
+        if panels.norm:
+            self.now.x_gates = self.now.gates[0]
+            self.now.h_gates = evenly(at, row_bytes(panels, 0))
+            at += rows * row_bytes(panels, 0)
+            self.now.stats = evenly(at, 2 * panels.itemsize)
+            at += rows * 2 * panels.itemsize
+        self.now.scratch = aligned(at)
 
     @property
     def dtype(self):
@@ -83,6 +97,8 @@ cdef class RecurrentStep(Step):
             for r in range(count):
                 h[r], spare[r], c[r] = self.h[slots[r]], self.spare[slots[r]], self.c[slots[r]]
         self.now.h_before, self.now.h = pointed(h), pointed(spare)
+        self.now.operand = self.now.h_before
+        self.now.result = self.now.between if panels.options.projected else self.now.h
         self.now.c_before = self.now.c = pointed(c)
         self.now.count = count
         for j in range(panels.cell.phases):
@@ -107,30 +123,31 @@ cdef class RecurrentStep(Step):
             As in `get` and `set`, which sequences. The caller has checked them.
         """
         cdef const Panels *panels = &self.packed.panels
-        cdef ptrdiff_t unit = panels.vectors * panels.lanes * panels.itemsize, r, row
+        cdef ptrdiff_t r, row
         for r in range(cnp.PyArray_DIM(numbers, 0)):
             row = (<ptrdiff_t *>cnp.PyArray_DATA(numbers))[r]
-            memset(self.h[row], 0, unit)
-            memset(self.c[row], 0, unit)
+            memset(self.h[row], 0, output_bytes(panels))
+            memset(self.c[row], 0, unit_bytes(panels))
 
     def get(self, cnp.ndarray numbers not None):
-        """The state of sequences: h, and c for the LSTM, each a new array (n, H)."""
+        """The state of sequences: h (n, P), and c (n, H) for the LSTM, new arrays."""
         cdef const Panels *panels = &self.packed.panels
         cdef ptrdiff_t n = cnp.PyArray_DIM(numbers, 0), r, row
-        cdef cnp.ndarray h = np.empty((n, panels.hidden_size), self.dtype), c = np.empty_like(h)
+        cdef cnp.ndarray h = np.empty((n, panels.output_size), self.dtype), c = np.empty((n, panels.hidden_size), self.dtype)
         for r in range(n):
             row = (<ptrdiff_t *>cnp.PyArray_DATA(numbers))[r]
-            store_state(cnp.PyArray_BYTES(h), self.h[row], r, panels.hidden_size, panels.itemsize)
+            store_state(cnp.PyArray_BYTES(h), self.h[row], r, panels.output_size, panels.itemsize)
             store_state(cnp.PyArray_BYTES(c), self.c[row], r, panels.hidden_size, panels.itemsize)
         return (h, c) if panels.cell.has_c else (h,)
 
     def set(self, cnp.ndarray numbers not None, cnp.ndarray h not None, c=None):
-        """Set the state of sequences from contiguous arrays (n, H) of the layer's dtype; the caller has checked them."""
+        """Set the state of sequences from contiguous arrays, h (n, P) and c (n, H), of the layer's dtype; the caller has checked
+        them."""
         cdef const Panels *panels = &self.packed.panels
         cdef ptrdiff_t r, row
         for r in range(cnp.PyArray_DIM(numbers, 0)):
             row = (<ptrdiff_t *>cnp.PyArray_DATA(numbers))[r]
-            load_state(panels.table, self.h[row], cnp.PyArray_BYTES(h), r, panels.hidden_size, panels.itemsize)
+            load_state(panels.table, self.h[row], cnp.PyArray_BYTES(h), r, panels.output_size, panels.itemsize)
             if c is not None:
                 load_state(panels.table, self.c[row], cnp.PyArray_BYTES(<cnp.ndarray>c), r, panels.hidden_size, panels.itemsize)
 

@@ -14,12 +14,39 @@ cdef extern from "kernels.h":
     enum: CELL_LSTM
     enum: CELL_GRU_AFTER
     enum: CELL_GRU_BEFORE
+    enum: CELL_RNN_OPTIONS
+    enum: CELL_INDRNN
+    enum: CELL_LSTM_OPTIONS
+    enum: CELL_LSTM_COUPLED
+    enum: CELL_GRU_AFTER_OPTIONS
+    enum: CELL_GRU_BEFORE_OPTIONS
+    enum: CELL_MGU
     enum: CELL_COUNT
+    enum: OPTION_ROWS
 
     struct rows:
         char *base
         ptrdiff_t stride
         char **each
+
+    struct function:
+        int kind
+        double alpha, beta
+
+    struct options:
+        function gate
+        function candidate
+        function output
+        double clip, cell_clip
+        const char *peephole[3]
+        const char *recurrent
+        const char *norm_ih
+        const char *norm_hh
+        const char *bias
+        const char *norm_c
+        const char *bias_c
+        ptrdiff_t units, norm_sums
+        int projected
 
     struct step:
         rows gates[MAX_PHASES]
@@ -32,6 +59,18 @@ cdef extern from "kernels.h":
         rows dc
         ptrdiff_t count
         ptrdiff_t vectors
+        const options *options "with"
+        rows operand
+        rows mask
+        rows result
+        rows d_result
+        rows zone_h
+        rows zone_c
+        rows x_gates
+        rows h_gates
+        rows stats
+        rows sums
+        char *scratch
 
     ctypedef void (*gate_function)(const step *s, ptrdiff_t row, ptrdiff_t count, ptrdiff_t vector,
                                    ptrdiff_t vectors) noexcept nogil
@@ -70,6 +109,7 @@ cdef extern from "kernels.h":
         gate_function train
         gate_function backward
         int backward_adds
+        int whole
 
     struct cell:
         const char *name
@@ -84,6 +124,7 @@ cdef extern from "kernels.h":
         int itemsize
         int lanes
         const cell *cells[CELL_COUNT]
+        const phase *projection
         void multiply(const product *p) noexcept nogil
         void pack_columns(char *panels, const rows *source, ptrdiff_t count, ptrdiff_t depth, ptrdiff_t vectors,
                           int width) noexcept nogil
@@ -99,6 +140,11 @@ cdef extern from "kernels.h":
                       ptrdiff_t columns) noexcept nogil
         void fill_slot(const rows *to, ptrdiff_t count, ptrdiff_t vectors, int slots, int slot,
                        const char *source) noexcept nogil
+        void scale_rows(const rows *to, const rows *source, const rows *by, int add, ptrdiff_t count, ptrdiff_t vectors) noexcept nogil
+        void normalise(const rows *gates, const rows *stats, int second, ptrdiff_t count, ptrdiff_t units, ptrdiff_t vectors,
+                       int slots, int first, int number) noexcept nogil
+        void join_norms(const step *s, ptrdiff_t count, ptrdiff_t vectors, int slots) noexcept nogil
+        void split_norms(const step *s, ptrdiff_t count, ptrdiff_t units, ptrdiff_t vectors, const phase *p) noexcept nogil
         double fma_chains(ptrdiff_t rounds) noexcept nogil
         passes passes
 

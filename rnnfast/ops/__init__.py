@@ -4,11 +4,14 @@ from rnnfast.kernels._losses import cross_entropy, mse
 from rnnfast.kernels._passes import accumulate, add_rows, dropout, sum_of_squares
 from rnnfast.kernels._updates import adam_step, sgd_step
 from rnnfast.ops._arrays import sequence_lengths
+from rnnfast.ops._variant import ACTIVATIONS, GATES, Variant, kind
 from rnnfast.ops.linear import linear, linear_backward
-from rnnfast.ops.recurrent import GATES, backward, forward, kind, pack, state_pair
+from rnnfast.ops.recurrent import backward, forward, pack, state_pair
 
 __all__ = [
+    "ACTIVATIONS",
     "GATES",
+    "Variant",
     "accumulate",
     "adam_step",
     "add_rows",

@@ -4,7 +4,6 @@
 """
 
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,12 +12,9 @@ from rnnfast.kernels import _gradients, _recurrent
 from rnnfast.kernels._memory import empty
 from rnnfast.kernels._packed import Packed
 from rnnfast.ops._arrays import FLOATS, overlaps_itself, real, sequence_lengths, usable, whole
+from rnnfast.ops._variant import kind
 
 Array = np.ndarray
-
-GATES = {"rnn": 1, "lstm": 4, "gru": 3}
-"""Gates of each cell: the rows of a weight matrix are that many blocks of H."""
-_CHOICES = {"activation": ("tanh", "relu", "identity"), "reset": ("after", "before"), "update": ("keep", "new")}
 
 
 class Saved(NamedTuple):
@@ -29,49 +25,27 @@ class Saved(NamedTuple):
     bias: bool
     bias_hn: bool
     shape: tuple[int, int, int]
-    hidden_size: int
+    widths: tuple[int, int]  # of h and of c
     dtype: np.dtype
     right: list[bool]  # one entry, which backward takes out: that works once even where threads compete
 
 
-@lru_cache
-def kind(cell: str, activation: str = "tanh", reset: str = "after", update: str = "keep") -> tuple[str, str, bool]:
-    """The kernels' name of a cell and its variant, and whether the update gate's sign turns.
-
-    Raises
-    ------
-    ValueError
-        For an unknown cell or option.
-    """
-    if cell not in GATES:
-        raise ValueError(f"cell must be 'rnn', 'lstm' or 'gru', got {cell!r}")
-    for name, value in (("activation", activation), ("reset", reset), ("update", update)):
-        if value not in _CHOICES[name]:
-            raise ValueError(f"{name} must be one of {', '.join(map(repr, _CHOICES[name]))}, got {value!r}")
-    return cell, {"rnn": activation, "lstm": "", "gru": reset}[cell], cell == "gru" and update == "new"
-
-
-def pack(
-    cell: str,
-    params: Mapping[str, Any],
-    *,
-    activation: str = "tanh",
-    reset: str = "after",
-    update: str = "keep",
-    training: bool = False,
-) -> Packed:
+def pack(cell: str, params: Mapping[str, Any], *, training: bool = False, **options: Any) -> Packed:
     """Pack the weights of one direction once, for many calls of `forward` while they do not change.
 
     Parameters
     ----------
-    cell : "rnn", "lstm" or "gru"
+    cell : "rnn", "lstm", "gru", "indrnn" or "mgu"
     params : mapping of str to array
-        weight_ih (G·H, I), weight_hh (G·H, H), bias (G·H,) or none, bias_hn (H,) or none (GRU, reset after only).
-        Their dtype, float32 or float64, is the computation's.
-    activation, reset, update : str
-        See :func:`rnnfast.reference.forward`.
+        weight_ih (G·H, I); weight_hh (G·H, H), with a projection (G·H, P), of the IndRNN (H,); bias (G·H,) or none;
+        bias_hn (H,) or none (GRU, reset after only); weight_hr (P, H) for an LSTM with a projection; weight_ch (3·H,) for
+        peepholes; norm_ih, norm_hh (G·H,), norm_c, bias_c (H,) for layer normalization. Their dtype, float32 or float64,
+        is the computation's.
     training : bool
         Pack for `backward` too.
+    **options
+        As of `kind`: activation, reset, update; recurrent_activation, output_activation; peephole, coupled, clip,
+        cell_clip, layer_norm, zoneout, recurrent_dropout. Equations: :mod:`rnnfast.equations`.
 
     Returns
     -------
@@ -83,29 +57,38 @@ def pack(
     ValueError, TypeError
         For an unknown cell or option, a wrong shape or dtype, or a parameter that is missing or unknown.
     """
-    _, variant, new = kind(cell, activation, reset, update)
-    known = {"weight_ih", "weight_hh", "bias"} | ({"bias_hn"} if variant == "after" else set())
-    if missing := {"weight_ih", "weight_hh"} - params.keys():
-        raise ValueError(f"params lacks {', '.join(sorted(missing))}")
-    if unknown := params.keys() - known:
-        names, wanted = ", ".join(sorted(unknown)), ", ".join(sorted(known))
-        raise ValueError(f"params has {names}, which this cell does not know; it knows {wanted}")
-    weight_ih, weight_hh = np.asarray(params["weight_ih"]), np.asarray(params["weight_hh"])
+    variant = kind(cell, **options)
+    weight_ih, weight_hh = (np.asarray(params[name]) if name in params else None for name in ("weight_ih", "weight_hh"))
+    if weight_ih is None or weight_hh is None:
+        raise ValueError(f"params lacks {', '.join(sorted({'weight_ih', 'weight_hh'} - params.keys()))}")
     if weight_ih.dtype not in FLOATS:
         raise TypeError(f"weight_ih must be float32 or float64, got dtype {weight_ih.dtype}")
-    gates, dtype = GATES[cell], weight_ih.dtype
-    if weight_hh.ndim != 2 or not weight_hh.size or weight_hh.shape[0] != gates * weight_hh.shape[1]:
-        raise ValueError(f"weight_hh must have shape ({gates}·H, H) with H at least 1, got {weight_hh.shape}")
-    H = weight_hh.shape[1]
+    gates, dtype, projection = variant.gates, weight_ih.dtype, params.get("weight_hr")
+    if projection is not None:
+        if not variant.has_c:
+            raise ValueError(f"weight_hr, a projection, is an option of the LSTM alone, got cell {cell!r}")
+        if np.ndim(projection) != 2 or not np.size(projection):
+            raise ValueError(f"weight_hr must have shape (P, H) with both at least 1, got {np.shape(projection)}")
+        P, H = np.shape(projection)
+    else:
+        P, H = 0, weight_hh.shape[-1] if weight_hh.ndim else 0
+        if weight_hh.ndim != (1 if cell == "indrnn" else 2) or not weight_hh.size or (
+            cell != "indrnn" and weight_hh.shape[0] != gates * H
+        ):
+            wanted = "(H,)" if cell == "indrnn" else f"({gates}·H, H)"
+            raise ValueError(f"weight_hh must have shape {wanted} with H at least 1, got {weight_hh.shape}")
     if weight_ih.ndim != 2 or weight_ih.shape[0] != gates * H or weight_ih.shape[1] < 1:
         raise ValueError(f"weight_ih must have shape ({gates * H}, I) with I at least 1, got {weight_ih.shape}")
-    arrays = {"weight_ih": weight_ih, "weight_hh": real(weight_hh, "weight_hh", dtype, weight_hh.shape)}
-    for name, shape in (("bias", (gates * H,)), ("bias_hn", (H,))):
-        if params.get(name) is not None:
-            arrays[name] = real(params[name], name, dtype, shape)
-    arrays = {name: whole(array) for name, array in arrays.items()}
-    matrices = arrays["weight_ih"], arrays["weight_hh"]
-    return Packed(cell, variant, *matrices, arrays.get("bias"), arrays.get("bias_hn"), new, training)
+    shapes = variant.shapes(weight_ih.shape[1], H, P)
+    if unknown := params.keys() - shapes.keys():
+        names, wanted = ", ".join(sorted(unknown)), ", ".join(sorted(shapes))
+        raise ValueError(f"params has {names}, which this cell does not know; it knows {wanted}")
+    if missing := {name for name in shapes if params.get(name) is None} - {"bias", "bias_hn"}:
+        raise ValueError(f"params lacks {', '.join(sorted(missing))}")
+    arrays = {
+        name: whole(real(params[name], name, dtype, shape)) for name, shape in shapes.items() if params.get(name) is not None
+    }
+    return Packed(variant, arrays, training)
 
 
 def state_pair(state: Any, name: str) -> tuple[Any, Any]:
@@ -116,32 +99,33 @@ def state_pair(state: Any, name: str) -> tuple[Any, Any]:
 
 
 def _state(
-    state: Any, cell: str, shape: tuple[int, int], dtype: np.dtype, name: str
+    state: Any, cell: str, rows: int, widths: tuple[int, int], dtype: np.dtype, name: str
 ) -> tuple[Array | None, Array | None]:
     """(h, c) of a state or its gradient, contiguous; None where it is zero or there is none."""
     if state is None:
         return None, None
     if cell != "lstm":
-        return whole(real(state, name, dtype, shape)), None
+        return whole(real(state, name, dtype, (rows, widths[0]))), None
     h, c = state_pair(state, name)
     return (
-        whole(real(h, f"h of {name}", dtype, shape)),
-        whole(real(c, f"c of {name}", dtype, shape)),
+        whole(real(h, f"h of {name}", dtype, (rows, widths[0]))),
+        whole(real(c, f"c of {name}", dtype, (rows, widths[1]))),
     )
 
 
 def _states(
-    given: tuple[Array, ...] | None, name: str, cell: str, shape: tuple[int, int], dtype: np.dtype
+    given: tuple[Array, ...] | None, name: str, cell: str, rows: int, widths: tuple[int, int], dtype: np.dtype
 ) -> tuple[Array, Array | None]:
     """Where h, and c of an LSTM, are written: new arrays or those given."""
+    shapes = [(rows, width) for width in widths[: 2 if cell == "lstm" else 1]]
     if given is None:
-        return np.empty(shape, dtype), np.empty(shape, dtype) if cell == "lstm" else None
-    wanted = 2 if cell == "lstm" else 1
-    if len(given) != wanted or not all(
-        a.shape == shape and a.dtype == dtype and a.flags.carray and a.flags.writeable for a in given
+        given = tuple(np.empty(shape, dtype) for shape in shapes)
+    elif len(given) != len(shapes) or not all(
+        a.shape == shape and a.dtype == dtype and a.flags.carray and a.flags.writeable
+        for a, shape in zip(given, shapes, strict=True)
     ):
-        raise ValueError(f"{name} must be {wanted} writable contiguous {dtype} arrays of shape {shape}")
-    return given[0], given[1] if wanted == 2 else None
+        raise ValueError(f"{name} must be {len(shapes)} writable contiguous {dtype} arrays of shapes {shapes}")
+    return given[0], given[1] if cell == "lstm" else None
 
 
 def forward(
@@ -155,16 +139,15 @@ def forward(
     out: Array | None = None,
     save: bool = False,
     packed: Packed | None = None,
-    activation: str = "tanh",
-    reset: str = "after",
-    update: str = "keep",
     final: tuple[Array, ...] | None = None,
+    noise: tuple[int, int] = (0, 0),
+    **options: Any,
 ) -> tuple[Array, Any, Saved | None]:
     """Run one direction over a batch of sequences. Equations: :func:`rnnfast.reference.forward`.
 
     Parameters
     ----------
-    cell : "rnn", "lstm" or "gru"
+    cell : "rnn", "lstm", "gru", "indrnn" or "mgu"
     params : mapping of str to array
         As in `pack`. Not read where `packed` is given.
     x : array_like (B, T, I)
@@ -180,10 +163,13 @@ def forward(
         Keep what `backward` needs. x must not change before that.
     packed : Packed, optional
         What `pack` returned for these params, with ``training=True`` if `save` is wanted.
-    activation, reset, update : str
-        The cell's variant.
     final : tuple of ndarray (B, H), optional
         Where the state is written: h, for the LSTM h and c; contiguous, of the parameters' dtype.
+    noise : (int, int)
+        Key (64 bits) and stream (32 bits, with the two numbers after it this call's own) of the masks of zoneout and
+        recurrent dropout, which `save` alone draws: they depend on these and on the place in the batch, on nothing else.
+    **options
+        The cell's variant, as in `pack`.
 
     Returns
     -------
@@ -210,28 +196,28 @@ def forward(
     if packed is None or (save and not packed.training):
         if params is None:
             raise ValueError("params is needed where packed is not given, or was not packed for training")
-        packed = pack(cell, params, activation=activation, reset=reset, update=update, training=save)
-    elif packed.kind != kind(cell, activation, reset, update):
+        packed = pack(cell, params, training=save, **options)
+    elif packed.kind != kind(cell, **options):
         raise ValueError(
-            "packed holds the weights of another cell or variant: (cell, variant, new update) is "
-            f"{packed.kind}, wanted {kind(cell, activation, reset, update)}"
+            f"packed holds the weights of another cell or variant, {packed.kind}, wanted {kind(cell, **options)}"
         )
-    I, H, dtype = packed.input_size, packed.hidden_size, packed.dtype  # noqa: E741 - as in the equations
+    I, P, dtype = packed.input_size, packed.output_size, packed.dtype  # noqa: E741 - as in the equations
+    widths = (P, packed.hidden_size)
     x = np.asarray(x)
     if x.ndim != 3 or x.shape[2] != I:
         raise ValueError(f"x must have shape (B, T, {I}), got {x.shape}")
     x = usable(real(x, "x", dtype, x.shape))
     B, T, _ = x.shape
     lengths = None if lengths is None else sequence_lengths(lengths, (B, T))
-    h0, c0 = _state(state, cell, (B, H), dtype, "state")
+    h0, c0 = _state(state, cell, B, widths, dtype, "state")
     if out is None:
-        y = empty((B, T, H), dtype)
+        y = empty((B, T, P), dtype)
     else:
         y = out
         if not isinstance(y, np.ndarray) or y.dtype != dtype:
             raise TypeError(f"out must be an array of dtype {dtype}, got {getattr(y, 'dtype', type(y).__name__)}")
-        if y.shape != (B, T, H):
-            raise ValueError(f"out must have shape {(B, T, H)}, got {y.shape}")
+        if y.shape != (B, T, P):
+            raise ValueError(f"out must have shape {(B, T, P)}, got {y.shape}")
         if not y.flags.writeable:
             raise ValueError("out must be writeable, got a read-only array")
         if not y.flags.c_contiguous and overlaps_itself(y):
@@ -242,14 +228,14 @@ def forward(
             h0 = h0.copy()
         if c0 is not None and np.may_share_memory(c0, y):
             c0 = c0.copy()
-    hn, cn = _states(final, "final", cell, (B, H), dtype)
-    written = y if y.flags.aligned else np.empty((B, T, H), dtype)
-    call = _recurrent.forward(packed, x, h0, c0, lengths, bool(reverse), written, hn, cn, bool(save))
+    hn, cn = _states(final, "final", cell, B, widths, dtype)
+    written = y if y.flags.aligned else np.empty((B, T, P), dtype)
+    call = _recurrent.forward(packed, x, h0, c0, lengths, bool(reverse), written, hn, cn, bool(save), *noise)
     if written is not y:
         y[...] = written
     saved = None
     if save:
-        saved = Saved(call, cell, packed.bias, packed.bias_hn, (B, T, I), H, dtype, [True])
+        saved = Saved(call, cell, packed.bias, packed.bias_hn, (B, T, I), widths, dtype, [True])
     return y, hn if cn is None else (hn, cn), saved
 
 
@@ -288,14 +274,14 @@ def backward(
     if not isinstance(saved, Saved):
         raise TypeError(f"saved must be what forward(save=True) returned, got {type(saved).__name__}")
     B, T, _ = saved.shape
-    H, dtype = saved.hidden_size, saved.dtype
+    widths, dtype = saved.widths, saved.dtype
     if dy is not None:
-        dy = real(dy, "dy", dtype, (B, T, H))
+        dy = real(dy, "dy", dtype, (B, T, widths[0]))
         if not dy.flags.aligned:
             dy = dy.copy()
-    dhn, dcn = _state(dstate, saved.cell, (B, H), dtype, "dstate")
+    dhn, dcn = _state(dstate, saved.cell, B, widths, dtype, "dstate")
     dx = empty(saved.shape, dtype) if need_dx else None
-    dh0, dc0 = _states(initial, "initial", saved.cell, (B, H), dtype)
+    dh0, dc0 = _states(initial, "initial", saved.cell, B, widths, dtype)
     try:
         saved.right.pop()
     except IndexError:

@@ -24,15 +24,52 @@ struct rows {
     char *const *each;
 };
 
+/* An activation and its parameters (activations.h). */
+enum {
+    FUNCTION_IDENTITY, FUNCTION_TANH, FUNCTION_SIGMOID, FUNCTION_RELU, FUNCTION_LEAKY_RELU, FUNCTION_ELU, FUNCTION_SOFTSIGN,
+    FUNCTION_HARD_SIGMOID
+};
+struct function {
+    int kind;
+    double alpha, beta;
+};
+
+/* What a cell with options has beside its gates. Rows of parameters are whole vectors, zero beyond the units; NULL where
+ * there are none. */
+struct options {
+    struct function gate, candidate, output; /* in the place of sigmoid, of tanh, and of tanh of the LSTM's c */
+    double clip, cell_clip;                  /* of pre-activations, and of c; 0: none */
+    const char *peephole[3];                 /* for i, f, o */
+    const char *recurrent;                   /* IndRNN: a number a unit */
+    const char *norm_ih, *norm_hh, *bias;    /* normalised products: factors and biases in the order of the slots */
+    const char *norm_c, *bias_c;             /* normalised cell state */
+    ptrdiff_t units;
+    ptrdiff_t norm_sums; /* byte in a row of sums where those of norm_ih begin; norm_hh's follow */
+    int projected;       /* the first phase's result is the second one's operand */
+};
+#define NORM_EPSILON 1e-5
+/* Rows of units that the arithmetic of options wants for itself. */
+#define OPTION_ROWS 8
+
 /* One time step of one direction, for some rows of the batch: what the gate arithmetic reads and writes. */
 struct step {
     struct rows gates[MAX_PHASES]; /* in: pre-activations; out, in training: activated gates; in backward: their gradients */
     struct rows h_before, h;       /* state before and after the step */
     struct rows c_before, c;       /* LSTM cell state; both may be the same rows */
-    struct rows between;           /* GRU, reset before: r * h, the second phase's operand; in backward its gradient */
+    struct rows between;           /* the second phase's operand, such as r * h; in backward its gradient */
     struct rows dh, dc;            /* backward: gradient of the state after the step; on return, of the one before */
     ptrdiff_t count;               /* rows */
     ptrdiff_t vectors;             /* vectors of units in a row */
+    /* For the cells with options alone. Without a base: none. */
+    const struct options *with;
+    struct rows operand;          /* what the recurrent product took: h_before, or that times the mask */
+    struct rows mask;             /* of recurrent dropout */
+    struct rows result, d_result; /* of the first phase: h, or the second phase's operand; and its gradient */
+    struct rows zone_h, zone_c;   /* zoneout: the share of the old value */
+    struct rows x_gates, h_gates; /* the two products, where each is normalised */
+    struct rows stats;            /* two numbers a row: what the two norms divided by, inverted */
+    struct rows sums;             /* backward: what gradients of the options' parameters are made of, row by row */
+    char *scratch;                /* OPTION_ROWS rows of units, or a row of gates */
 };
 
 /* Gate arithmetic on the rows [row, row + rows) and the unit vectors [vector, vector + vectors). */
@@ -68,6 +105,7 @@ struct phase {
     gate_function infer, train;
     gate_function backward;
     int backward_adds; /* backward product adds to what `backward` left in its target, or overwrites it */
+    int whole;         /* the arithmetic runs on whole rows after the product, not on each finished tile */
 };
 
 struct cell {
@@ -79,12 +117,17 @@ struct cell {
     struct phase phase[MAX_PHASES];
 };
 
-enum { CELL_RNN_TANH, CELL_RNN_RELU, CELL_RNN_IDENTITY, CELL_LSTM, CELL_GRU_AFTER, CELL_GRU_BEFORE, CELL_COUNT };
+enum {
+    CELL_RNN_TANH, CELL_RNN_RELU, CELL_RNN_IDENTITY, CELL_LSTM, CELL_GRU_AFTER, CELL_GRU_BEFORE,
+    CELL_RNN_OPTIONS, CELL_INDRNN, CELL_LSTM_OPTIONS, CELL_LSTM_COUPLED, CELL_GRU_AFTER_OPTIONS, CELL_GRU_BEFORE_OPTIONS, CELL_MGU,
+    CELL_COUNT
+};
 
 typedef struct kernel_table {
     const char *name; /* instruction set */
     int itemsize, lanes;
     const struct cell *cells[CELL_COUNT];
+    const struct phase *projection; /* appended to an LSTM */
     void (*multiply)(const struct product *product);
     /* Panels of the matrix whose column n is rows[n], `depth` elements; zero from column `count` on. NULL rows are zero. */
     void (*pack_columns)(char *panels, const struct rows *rows, ptrdiff_t count, ptrdiff_t depth, ptrdiff_t vectors, int width);
@@ -100,6 +143,13 @@ typedef struct kernel_table {
     void (*add_rows)(const struct rows *to, const struct rows *from, ptrdiff_t element_stride, ptrdiff_t count, ptrdiff_t columns);
     /* One slot of each vector of units = the same slot of a packed row of biases. */
     void (*fill_slot)(const struct rows *to, ptrdiff_t count, ptrdiff_t vectors, int slots, int slot, const char *from);
+    /* to = from * by, or with `add` to += from * by: rows of whole vectors. */
+    void (*scale_rows)(const struct rows *to, const struct rows *from, const struct rows *by, int add, ptrdiff_t count, ptrdiff_t vectors);
+    /* norm.h */
+    void (*normalise)(const struct rows *gates, const struct rows *stats, int second, ptrdiff_t count, ptrdiff_t units,
+                      ptrdiff_t vectors, int slots, int first, int number);
+    void (*join_norms)(const struct step *step, ptrdiff_t count, ptrdiff_t vectors, int slots);
+    void (*split_norms)(const struct step *step, ptrdiff_t count, ptrdiff_t units, ptrdiff_t vectors, const struct phase *phase);
     /* `rounds` vector multiply-adds in each of FMA_CHAINS chains, in registers. */
     double (*fma_chains)(ptrdiff_t rounds);
     struct passes passes;

@@ -8,6 +8,7 @@
 #define load_rows NAME(load_rows)
 #define add_rows NAME(add_rows)
 #define fill_slot NAME(fill_slot)
+#define scale_rows NAME(scale_rows)
 
 /* The first `count` elements of a vector, the others `rest`. */
 INLINE vec load_some(const real *p, ptrdiff_t count, real rest) {
@@ -141,5 +142,16 @@ static void fill_slot(const struct rows *to, ptrdiff_t count, ptrdiff_t vectors,
         real *target = (real *)row_at(to, r);
         for (ptrdiff_t v = 0; v < vectors; v++)
             vstore(target + (v * slots + slot) * LANES, vload((const real *)from + (v * slots + slot) * LANES));
+    }
+}
+
+static void scale_rows(const struct rows *to, const struct rows *from, const struct rows *by, int add, ptrdiff_t count, ptrdiff_t vectors) {
+    for (ptrdiff_t r = 0; r < count; r++) {
+        real *target = (real *)row_at(to, r);
+        const real *source = (real *)row_at(from, r), *factor = (real *)row_at(by, r);
+        for (ptrdiff_t k = 0; k < vectors * LANES; k += LANES) {
+            vec scaled = vload(source + k) * vload(factor + k);
+            vstore(target + k, add ? vload(target + k) + scaled : scaled);
+        }
     }
 }

@@ -13,7 +13,7 @@
         } \
     }
 #define RNN_PHASE(name) \
-    {1, 0, 1, 0, 1, {0}, {0}, NAME(name##_forward), NAME(name##_forward), NAME(name##_backward), 0}
+    {1, 0, 1, 0, 1, {0}, {0}, NAME(name##_forward), NAME(name##_forward), NAME(name##_backward), 0, 0}
 
 RNN_FUNCTIONS(rnn_tanh, vtanh(a), dh * (1 - h * h))
 /* A NaN goes through, as in NumPy: it is not below zero. */

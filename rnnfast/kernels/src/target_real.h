@@ -4,13 +4,17 @@
 #include "gemm.h"
 #include "move.h"
 #include "peak.h"
+#include "activations.h"
+#include "norm.h"
 #include "cells.h"
 #include "passes.h"
 
 /* By position: the names of the members are macros here. */
 const kernel_table JOIN(TARGET, NAME(kernels)) = {
-    TARGET_NAME, sizeof(real), LANES, {&cells[0], &cells[1], &cells[2], &cells[3], &cells[4], &cells[5]},
-    multiply, pack_columns, pack_rows, transpose, store_rows, load_rows, add_rows, fill_slot,
+    TARGET_NAME, sizeof(real), LANES, {&cells[0], &cells[1], &cells[2], &cells[3], &cells[4], &cells[5], &cells[6],
+    &cells[7], &cells[8], &cells[9], &cells[10], &cells[11], &cells[12]}, &NAME(projection_phase),
+    multiply, pack_columns, pack_rows, transpose, store_rows, load_rows, add_rows, fill_slot, scale_rows,
+    normalise, join_norms, split_norms,
     NAME(fma_chains), PASSES_TABLE,
 };
 #undef LANES
