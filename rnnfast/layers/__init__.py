@@ -10,5 +10,6 @@ _names = {
     "rnnfast.layers.embedding": ["Embedding"],
     "rnnfast.layers.dropout": ["Dropout"],
     "rnnfast.layers.last": ["Last"],
+    "rnnfast.layers.activation": ["Activation"],
 }
 __all__, __getattr__, __dir__ = attach(__name__, _names)

@@ -5,7 +5,11 @@ from typing import Any
 import rnnfast.layers
 from rnnfast.layers._base import Layer
 
-_LAYERS = ("RNN", "LSTM", "GRU", "RNNCell", "LSTMCell", "GRUCell", "Linear", "Embedding", "Dropout", "Last")
+_LAYERS = (
+    *("RNN", "LSTM", "GRU", "RNNCell", "LSTMCell", "GRUCell"),
+    *("Linear", "Embedding", "Dropout", "Last"),
+    *("Activation",),
+)
 
 
 def describe(layer: Layer, seen: dict[int, int] | None = None) -> dict[str, Any]:
