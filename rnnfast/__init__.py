@@ -18,7 +18,9 @@ _names = {
     "rnnfast.kernels._threads": ["set_num_threads", "get_num_threads"],
     "rnnfast._config": ["show_config"],
 }
-__all__, __getattr__, __dir__ = attach(__name__, _names, ["data", "layers", "models", "ops", "reference", "training"])
+__all__, __getattr__, __dir__ = attach(
+    __name__, _names, ["data", "equations", "layers", "models", "ops", "reference", "training"]
+)
 __all__ += ["__version__"]
 
 if PathFinder.find_spec("rnnfast.kernels._runtime", [f"{__path__[0]}/kernels"]) is None:
