@@ -11,5 +11,6 @@ _names = {
     "rnnfast.layers.dropout": ["Dropout"],
     "rnnfast.layers.last": ["Last"],
     "rnnfast.layers.activation": ["Activation"],
+    "rnnfast.layers.noise": ["GaussianNoise", "SpatialDropout"],
 }
 __all__, __getattr__, __dir__ = attach(__name__, _names)

@@ -8,7 +8,7 @@ from rnnfast.layers._base import Layer
 _LAYERS = (
     *("RNN", "LSTM", "GRU", "RNNCell", "LSTMCell", "GRUCell"),
     *("Linear", "Embedding", "Dropout", "Last"),
-    *("Activation",),
+    *("Activation", "SpatialDropout", "GaussianNoise"),
 )
 
 
