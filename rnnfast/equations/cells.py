@@ -286,7 +286,7 @@ def parameter_shapes(
         "weight_hh": (H,) if cell == "indrnn" else (rows, proj_size or H),
         "bias": (rows,),
     }
-    if cell == "gru" and reset == "after":
+    if cell == "gru" and reset != "before":
         shapes["bias_hn"] = (H,)
     if peephole:
         shapes["weight_ch"] = (2 * H if coupled else 3 * H,)

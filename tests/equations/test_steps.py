@@ -4,24 +4,12 @@ import checks
 import numpy as np
 import pytest
 from checks import directions, variants
+from equations_checks import make
 
 from rnnfast import equations, reference
 
 CELLS = ["rnn", "lstm", "gru", "indrnn", "mgu"]
 cells = pytest.mark.parametrize("cell", CELLS)
-
-
-def make(cell, B=3, T=6, I=4, H=5, **options):  # noqa: E741
-    """(params, x, state) of random numbers, none of them zero."""
-    rng = np.random.default_rng([B, T, I, H])
-
-    def draw(*shape):
-        return rng.uniform(0.1, 1.0, shape) * rng.choice([-1.0, 1.0], shape)
-
-    shapes = equations.parameter_shapes(cell, I, H, **options)
-    params = {name: draw(*shape) / shape[-1] ** 0.5 for name, shape in shapes.items()}
-    h = draw(B, options.get("proj_size") or H)
-    return params, draw(B, T, I), (h, draw(B, H)) if cell == "lstm" else h
 
 
 def assert_close(got, wanted, tolerance=1e-12):
