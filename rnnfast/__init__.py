@@ -10,7 +10,7 @@ _names = {
     "rnnfast.layers": [
         *("RNN", "LSTM", "GRU", "RNNCell", "LSTMCell", "GRUCell"),
         *("Linear", "Embedding", "Dropout", "Last"),
-        *("Activation", "SpatialDropout", "GaussianNoise"),
+        *("Activation", "SpatialDropout", "GaussianNoise", "LayerNorm", "BatchNorm"),
     ],
     "rnnfast.models": ["LanguageModel", "Sequential"],
     "rnnfast.training": ["SGD", "Adam", "CrossEntropy", "MSE", "History"],

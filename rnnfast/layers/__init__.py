@@ -12,5 +12,7 @@ _names = {
     "rnnfast.layers.last": ["Last"],
     "rnnfast.layers.activation": ["Activation"],
     "rnnfast.layers.noise": ["GaussianNoise", "SpatialDropout"],
+    "rnnfast.layers.norm": ["BatchNorm", "LayerNorm"],
+    "rnnfast.layers.concatenated": ["from_concat", "to_concat"],
 }
 __all__, __getattr__, __dir__ = attach(__name__, _names)
