@@ -11,6 +11,7 @@ _names = {
         *("RNN", "LSTM", "GRU", "RNNCell", "LSTMCell", "GRUCell"),
         *("Linear", "Embedding", "Dropout", "Last"),
         *("Activation", "SpatialDropout", "GaussianNoise", "LayerNorm", "BatchNorm"),
+        *("MeanPool", "MaxPool", "Flatten", "Repeat"),
         *("from_concat", "to_concat"),
     ],
     "rnnfast.models": ["LanguageModel", "Sequential"],

@@ -14,5 +14,7 @@ _names = {
     "rnnfast.layers.noise": ["GaussianNoise", "SpatialDropout"],
     "rnnfast.layers.norm": ["BatchNorm", "LayerNorm"],
     "rnnfast.layers.concatenated": ["from_concat", "to_concat"],
+    "rnnfast.layers.pooling": ["MaxPool", "MeanPool"],
+    "rnnfast.layers.shape": ["Flatten", "Repeat"],
 }
 __all__, __getattr__, __dir__ = attach(__name__, _names)

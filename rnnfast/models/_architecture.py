@@ -9,6 +9,7 @@ _LAYERS = (
     *("RNN", "LSTM", "GRU", "RNNCell", "LSTMCell", "GRUCell"),
     *("Linear", "Embedding", "Dropout", "Last"),
     *("Activation", "SpatialDropout", "GaussianNoise", "LayerNorm", "BatchNorm"),
+    *("MeanPool", "MaxPool", "Flatten", "Repeat"),
 )
 
 
