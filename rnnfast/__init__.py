@@ -9,7 +9,7 @@ __version__ = "0.1.0"
 _names = {
     "rnnfast.layers": [
         *("RNN", "LSTM", "GRU", "RNNCell", "LSTMCell", "GRUCell"),
-        *("Linear", "Embedding", "Dropout", "Last"),
+        *("Linear", "Embedding", "Dropout", "Last", "Attention"),
         *("Activation", "SpatialDropout", "GaussianNoise", "LayerNorm", "BatchNorm"),
         *("MeanPool", "MaxPool", "Flatten", "Repeat"),
         *("from_concat", "to_concat"),
@@ -21,7 +21,7 @@ _names = {
     "rnnfast._config": ["show_config"],
 }
 __all__, __getattr__, __dir__ = attach(
-    __name__, _names, ["data", "equations", "layers", "models", "ops", "reference", "training"]
+    __name__, _names, ["data", "equations", "layers", "models", "ops", "reference", "testing", "training"]
 )
 __all__ += ["__version__"]
 

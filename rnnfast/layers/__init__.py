@@ -7,6 +7,7 @@ _names = {
     "rnnfast.layers.recurrent": ["GRU", "LSTM", "RNN"],
     "rnnfast.layers.cells": ["GRUCell", "LSTMCell", "RNNCell"],
     "rnnfast.layers.linear": ["Linear"],
+    "rnnfast.layers.attention": ["Attention"],
     "rnnfast.layers.embedding": ["Embedding"],
     "rnnfast.layers.dropout": ["Dropout"],
     "rnnfast.layers.last": ["Last"],

@@ -7,7 +7,7 @@ from rnnfast.layers._base import Layer
 
 _LAYERS = (
     *("RNN", "LSTM", "GRU", "RNNCell", "LSTMCell", "GRUCell"),
-    *("Linear", "Embedding", "Dropout", "Last"),
+    *("Linear", "Embedding", "Dropout", "Last", "Attention"),
     *("Activation", "SpatialDropout", "GaussianNoise", "LayerNorm", "BatchNorm"),
     *("MeanPool", "MaxPool", "Flatten", "Repeat"),
 )
