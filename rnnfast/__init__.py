@@ -9,7 +9,10 @@ __version__ = "0.1.0"
 _names = {
     "rnnfast.layers": [
         *("RNN", "LSTM", "GRU", "RNNCell", "LSTMCell", "GRUCell"),
-        *("Linear", "Embedding", "Dropout", "Last"),
+        *("Linear", "Embedding", "Dropout", "Last", "Attention"),
+        *("Activation", "SpatialDropout", "GaussianNoise", "LayerNorm", "BatchNorm"),
+        *("MeanPool", "MaxPool", "Flatten", "Repeat"),
+        *("from_concat", "to_concat"),
     ],
     "rnnfast.models": ["LanguageModel", "Sequential"],
     "rnnfast.training": ["SGD", "Adam", "CrossEntropy", "MSE", "History"],
@@ -17,7 +20,9 @@ _names = {
     "rnnfast.kernels._threads": ["set_num_threads", "get_num_threads"],
     "rnnfast._config": ["show_config"],
 }
-__all__, __getattr__, __dir__ = attach(__name__, _names, ["data", "layers", "models", "ops", "reference", "training"])
+__all__, __getattr__, __dir__ = attach(
+    __name__, _names, ["data", "equations", "layers", "models", "ops", "reference", "testing", "training"]
+)
 __all__ += ["__version__"]
 
 if PathFinder.find_spec("rnnfast.kernels._runtime", [f"{__path__[0]}/kernels"]) is None:

@@ -16,7 +16,7 @@ import numpy as np
 
 import rnnfast
 from rnnfast.layers._base import Layer
-from rnnfast.layers._block import lay_end_to_end, planned
+from rnnfast.layers._block import Block, lay_end_to_end, planned
 from rnnfast.models._architecture import describe, rebuild
 
 FORMAT_VERSION = 1
@@ -27,7 +27,7 @@ _LARGEST_HEADER = 100_000_000  # as in the safetensors format
 
 
 def save(model: Layer, path: Any, *, extra: dict[str, Any] | None = None) -> None:
-    """Write a layer's or model's architecture and weights to a file.
+    """Write a layer's or model's architecture, weights and running statistics to a file.
 
     The file is written beside and renamed, so that a crash leaves an older file of that name whole.
 
@@ -64,7 +64,8 @@ def save(model: Layer, path: Any, *, extra: dict[str, Any] | None = None) -> Non
         "architecture": json.dumps(describe(model)),
         "extra": json.dumps({} if extra is None else extra),
     }
-    content = to_bytes({name: np.ascontiguousarray(array) for name, array in model.params.items()}, metadata)
+    tensors = {**model.params, **model.buffers}
+    content = to_bytes({name: np.ascontiguousarray(array) for name, array in tensors.items()}, metadata)
     write_whole(path, content)
 
 
@@ -103,10 +104,12 @@ def load_with_extra(path: Any) -> tuple[Any, dict[str, Any]]:
         _check_numbers(plan, max(_SMALL, sum(math.prod(shape) for shape, _ in found.values())))
         with planned():
             model = _rebuild(plan)
-        _compare(model, found)
+        slots = {**model.slots(), **model.buffer_slots()}
+        _compare(slots, found)
         lay_end_to_end(model.blocks())
-        for name in found:
-            model.params[name] = file.get_tensor(name)
+        lay_end_to_end(model.buffer_blocks())
+        for name, (block, inner) in slots.items():
+            block.set(inner, file.get_tensor(name))
     return model, extra
 
 
@@ -218,8 +221,7 @@ def _rebuild(plan: Any) -> Layer:
         raise ValueError(f"its architecture is not valid: {error}") from error
 
 
-def _compare(model: Layer, found: dict[str, tuple[tuple[int, ...], str]]) -> None:
-    slots = model.slots()
+def _compare(slots: dict[str, tuple[Block, str]], found: dict[str, tuple[tuple[int, ...], str]]) -> None:
     if missing := [name for name in slots if name not in found]:
         raise ValueError(f"it lacks {_some(missing)}")
     if extra := [name for name in found if name not in slots]:

@@ -1,10 +1,16 @@
 """Checks that the tests of layers, models and training share."""
 
+import copy
+import pickle
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from checks import central_differences, parts, relative_error
+import pytest
+from checks import central_differences, parts, relative_error, same_bits
+
+from rnnfast.files import load
+from rnnfast.models import Sequential
 
 
 def randomise(layer: Any, seed: int = 0) -> Any:
@@ -68,3 +74,34 @@ def map_state(function: Any, state: Any) -> Any:
         found = [map_state(function, part) for part in state]
         return type(state)(*found) if hasattr(state, "_fields") else tuple(found)
     return function(state)
+
+
+def check_citizen(layer: Any, x: np.ndarray, folder: Any, **how: Any) -> None:
+    """A leaf layer is at home everywhere: in a model, copied, pickled, saved; and its backward works once."""
+    model = Sequential(layer)
+    wanted = model(x, **how)
+    for again in (copy.deepcopy(model), pickle.loads(pickle.dumps(model)), rebuilt(model, folder)):
+        assert repr(again) == repr(model)
+        assert again.config() == model.config()
+        assert again.num_params == model.num_params
+        assert same_bits(again(x, **how), wanted)
+        if layer.blocks():
+            again.layers[0].block.data[...] += 1
+            assert same_bits(model(x, **how), wanted)
+    shape = layer.output_shape(x.shape)
+    assert shape == wanted.shape
+    (y, _), backward = model.forward(x, rng=5, **how)
+    assert y.shape == shape
+    assert y.dtype == wanted.dtype
+    assert same_bits(model.forward(x, rng=5, **how)[0][0], y)
+    with pytest.raises(ValueError, match="shape of y"):
+        backward(np.ones((*shape, 2)))
+    assert backward(np.ones_like(y))[0].shape == x.shape
+    with pytest.raises(RuntimeError, match="works once"):
+        backward(np.ones_like(y))
+
+
+def rebuilt(layer: Any, folder: Any) -> Any:
+    """A layer or model by way of a file."""
+    layer.save(folder / "layer")
+    return load(folder / "layer")

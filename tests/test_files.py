@@ -11,7 +11,7 @@ from safetensors.numpy import save as to_bytes
 
 import rnnfast
 from rnnfast import files
-from rnnfast.layers import LSTM, Dropout, Embedding, Last, Linear
+from rnnfast.layers import LSTM, BatchNorm, Dropout, Embedding, Last, Linear
 from rnnfast.models import Sequential
 
 
@@ -217,3 +217,27 @@ def test_any_flipped_header_byte_is_an_error_or_a_model(tmp_path):
             assert loaded.num_params == model().num_params
     assert len(messages) > 50
     assert all(message.startswith(f"{path}: ") for message in messages)
+
+
+def test_running_statistics_are_stored_and_wanted(tmp_path):
+    path = tmp_path / "m"
+    net = Sequential(Linear(3, 2), BatchNorm(2))
+    net.forward(np.random.default_rng(0).standard_normal((4, 3)))
+    net.save(path)
+    with safe_open(path, "numpy") as file:
+        metadata = file.metadata()
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    assert tensors["1.running_var"].tolist() == net.buffers["1.running_var"].tolist() != [1, 1]
+    assert sorted(tensors) == sorted([*net.params, "1.running_mean", "1.running_var"])
+    for wrong, message in (
+        ({"1.running_var": np.ones(3, np.float32)}, r"'1.running_var' has shape \(3,\).*wants \(2,\)"),
+        ({"1.running_var": np.ones(2)}, "'1.running_var' has dtype F64"),
+        ({"0.running_var": np.ones(2, np.float32)}, "architecture has no tensor '0.running_var'"),
+    ):
+        path.write_bytes(to_bytes({**tensors, **wrong}, metadata))
+        with pytest.raises(ValueError, match=message):
+            rnnfast.load(path)
+    del tensors["1.running_mean"]
+    path.write_bytes(to_bytes(tensors, metadata))
+    with pytest.raises(ValueError, match=r"lacks tensor '1\.running_mean'"):
+        rnnfast.load(path)

@@ -7,8 +7,15 @@ _names = {
     "rnnfast.layers.recurrent": ["GRU", "LSTM", "RNN"],
     "rnnfast.layers.cells": ["GRUCell", "LSTMCell", "RNNCell"],
     "rnnfast.layers.linear": ["Linear"],
+    "rnnfast.layers.attention": ["Attention"],
     "rnnfast.layers.embedding": ["Embedding"],
     "rnnfast.layers.dropout": ["Dropout"],
     "rnnfast.layers.last": ["Last"],
+    "rnnfast.layers.activation": ["Activation"],
+    "rnnfast.layers.noise": ["GaussianNoise", "SpatialDropout"],
+    "rnnfast.layers.norm": ["BatchNorm", "LayerNorm"],
+    "rnnfast.layers.concatenated": ["from_concat", "to_concat"],
+    "rnnfast.layers.pooling": ["MaxPool", "MeanPool"],
+    "rnnfast.layers.shape": ["Flatten", "Repeat"],
 }
 __all__, __getattr__, __dir__ = attach(__name__, _names)

@@ -95,10 +95,13 @@ class Layer:
     """A layer without state: calling it is inference, `forward` is training.
 
     A leaf layer sets `self.block` (when it has parameters) and defines `__call__`, `forward`, `config` and
-    `output_shape`. Attributes whose names start with `_cache` are neither copied nor pickled.
+    `output_shape`. What it keeps but does not learn (running statistics) is a block of its own, `self.buffer_block`:
+    saved and copied with the layer, unknown to optimizers. Attributes whose names start with `_cache` are neither
+    copied nor pickled.
     """
 
     block: Block | None = None
+    buffer_block: Block | None = None
     input_shape: tuple[Axis, ...] = ("B", "T", "F")
     """What the layer takes, for the summary: numbers, or letters where any size will do."""
     num_directions: int | None = 1
@@ -188,6 +191,20 @@ class Layer:
         """Where each parameter lives: (block, name in the block) by name."""
         return {} if self.block is None else {name: (self.block, name) for name in self.block.names}
 
+    def buffer_slots(self) -> dict[str, tuple[Block, str]]:
+        """Where each buffer lives, as `slots` tells it of the parameters."""
+        block = self.buffer_block
+        return {} if block is None else {name: (block, name) for name in block.names}
+
+    def buffer_blocks(self) -> list[Block]:
+        """The buffers' blocks in order, each once."""
+        return unique_blocks(block for block, _ in self.buffer_slots().values())
+
+    @property
+    def buffers(self) -> Parameters:
+        """What is kept but not learnt, by name, read and set as `params`: the running statistics of a BatchNorm."""
+        return Parameters(self.buffer_slots())
+
     @property
     def params(self) -> Parameters:
         """Parameters by name: reading gives read-only views, assigning copies in."""
@@ -226,8 +243,14 @@ class Layer:
             grad.fill(0)
 
     def summary(self) -> None:
-        """Print a table of layers, output shapes and parameters."""
-        print(table([(type(self).__name__, self.output_shape(self.input_shape), self.num_params)], self.num_params))
+        """Print a table of layers, output shapes and parameters, learnt and kept."""
+        total, fixed = self._sizes()
+        print(table([(type(self).__name__, self.output_shape(self.input_shape), total)], total, fixed))
+
+    def _sizes(self) -> tuple[int, int]:
+        """How many numbers there are in parameters and buffers, and how many of them no optimizer changes."""
+        kept = sum(block.size for block in self.buffer_blocks())
+        return self.num_params + kept, kept + sum(block.size for block in self.blocks() if block.frozen)
 
     def save(self, path: Any) -> None:
         """Write architecture and weights to a safetensors file (see `rnnfast.files.save`)."""
@@ -281,11 +304,12 @@ class StatefulLayer(Layer):
         return (*shape[:-1], self.output_size)
 
 
-def table(rows: list[tuple[str, tuple[Axis, ...], int]], total: int) -> str:
-    """The summary's text, of (layer, output shape, parameters) rows."""
+def table(rows: list[tuple[str, tuple[Axis, ...], int]], total: int, fixed: int = 0) -> str:
+    """The summary's text, of (layer, output shape, parameters) rows; `fixed` of the parameters are not trained."""
     cells = [("Layer", "Output shape", "Parameters")]
     cells += [(name, f"({', '.join(map(str, shape))})", f"{count:,}") for name, shape, count in rows]
     widths = [max(len(row[i]) for row in cells) for i in range(3)]
     lines = [f"{a:<{widths[0]}}  {b:<{widths[1]}}  {c:>{widths[2]}}" for a, b, c in cells]
     lines.insert(1, "-" * len(lines[0]))
-    return "\n".join([*lines, lines[1], f"{total:,} parameters"])
+    split = f": {total - fixed:,} trained, {fixed:,} not trained" if fixed else ""
+    return "\n".join([*lines, lines[1], f"{total:,} parameters{split}"])

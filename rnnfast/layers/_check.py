@@ -1,5 +1,6 @@
 """Checks that layers share. Each names the argument, what it got and what it wants."""
 
+import math
 import operator
 from typing import Any
 
@@ -26,6 +27,16 @@ def probability(value: Any, name: str) -> float:
         raise TypeError(f"{name} must be a number, got {value!r}")
     if not 0 <= value < 1:
         raise ValueError(f"{name} must be at least 0 and less than 1, got {value!r}")
+    return float(value)
+
+
+def not_negative(value: Any, name: str, most: float = math.inf) -> float:
+    """A finite number from 0 to `most`."""
+    if not isinstance(value, (int, float, np.integer, np.floating)):
+        raise TypeError(f"{name} must be a number, got {value!r}")
+    if not 0 <= value <= most or math.isinf(value):
+        wanted = "at least 0 and finite" if math.isinf(most) else f"from 0 to {most:g}"
+        raise ValueError(f"{name} must be {wanted}, got {value!r}")
     return float(value)
 
 

@@ -48,7 +48,7 @@ class Stream(StreamBase):
         self.batch_size = _check.size(batch_size, "batch_size")
         self.dtype = layer.dtype or np.dtype(np.float32)
         self._layer = layer
-        self._versions = [block.version for block in layer.blocks()]
+        self._versions = _versions(layer)
         super().__init__(parts_of(layer, self.batch_size), self.batch_size)
         self._all = np.arange(self.batch_size)
 
@@ -77,7 +77,7 @@ class Stream(StreamBase):
                 f"x must have shape ({self.batch_size}, n, ...), some steps of each sequence, got {x.shape}"
             )
         with self:
-            if [block.version for block in self._layer.blocks()] != self._versions:
+            if _versions(self._layer) != self._versions:
                 raise RuntimeError("the parameters have changed since this stream was made; make a new one")
             y, state = self._layer.run(x, self._state())
             self._set_state(state)
@@ -128,6 +128,10 @@ class Stream(StreamBase):
         arrays = self._layer._split_steps(state, self.batch_size)
         for step, each in zip(self.stateful, arrays, strict=True):
             step.set(self._all, *each)
+
+
+def _versions(layer: Layer) -> list[int]:
+    return [block.version for block in (*layer.blocks(), *layer.buffer_blocks())]
 
 
 class Entry(NamedTuple):

@@ -5,7 +5,12 @@ from typing import Any
 import rnnfast.layers
 from rnnfast.layers._base import Layer
 
-_LAYERS = ("RNN", "LSTM", "GRU", "RNNCell", "LSTMCell", "GRUCell", "Linear", "Embedding", "Dropout", "Last")
+_LAYERS = (
+    *("RNN", "LSTM", "GRU", "RNNCell", "LSTMCell", "GRUCell"),
+    *("Linear", "Embedding", "Dropout", "Last", "Attention"),
+    *("Activation", "SpatialDropout", "GaussianNoise", "LayerNorm", "BatchNorm"),
+    *("MeanPool", "MaxPool", "Flatten", "Repeat"),
+)
 
 
 def describe(layer: Layer, seen: dict[int, int] | None = None) -> dict[str, Any]:
@@ -14,8 +19,8 @@ def describe(layer: Layer, seen: dict[int, int] | None = None) -> dict[str, Any]
     Returns
     -------
     dict
-        `class` and `config`; a model's config holds the plans of its `layers`. A layer that came before, counted
-        depth first from 0, is `{"same_as": number}`.
+        `class` and `config`; a model's config holds the plans of its `layers`, and a layer among a layer's arguments
+        stands there as its plan. A layer that came before, counted depth first from 0, is `{"same_as": number}`.
     """
     seen = {} if seen is None else seen
     if id(layer) in seen:
@@ -27,7 +32,10 @@ def describe(layer: Layer, seen: dict[int, int] | None = None) -> dict[str, Any]
         return {"class": name, "config": {"layers": [describe(inner, seen) for inner in layers]}}
     if getattr(rnnfast.layers, name, None) is not type(layer):
         raise TypeError(f"{name} is not one of rnnfast's layers and cannot be described")
-    return {"class": name, "config": layer.config()}
+    config = {
+        key: describe(value, seen) if isinstance(value, Layer) else value for key, value in layer.config().items()
+    }
+    return {"class": name, "config": config}
 
 
 def rebuild(plan: Any, seen: list[Layer] | None = None) -> Layer:
@@ -58,6 +66,7 @@ def rebuild(plan: Any, seen: list[Layer] | None = None) -> Layer:
             raise ValueError("the config of a Sequential must be a list of layers")
         layer: Layer = Sequential(*(rebuild(inner, seen) for inner in config["layers"]))
     elif name in _LAYERS:
+        config = {key: rebuild(value, seen) if _is_plan(value) else value for key, value in config.items()}
         try:
             layer = getattr(rnnfast.layers, name)(**config)
         except TypeError as error:
@@ -66,3 +75,7 @@ def rebuild(plan: Any, seen: list[Layer] | None = None) -> Layer:
         raise ValueError(f"unknown layer {name!r:.60}")
     seen[place] = layer
     return layer
+
+
+def _is_plan(value: Any) -> bool:
+    return isinstance(value, dict) and ("class" in value or "same_as" in value)

@@ -108,15 +108,20 @@ class Sequential(Layer):
     def slots(self) -> dict[str, tuple[Block, str]]:
         """Where each parameter lives, by name; a layer used twice goes by its first index."""
         if self._cache_slots is None:
-            found: set[tuple[int, str]] = set()
-            slots = {}
-            for i, layer in enumerate(self.layers):
-                for name, (block, inner) in layer.slots().items():
-                    if (id(block), inner) not in found:
-                        found.add((id(block), inner))
-                        slots[f"{i}.{name}"] = (block, inner)
-            self._cache_slots = slots
+            self._cache_slots = self._numbered([layer.slots() for layer in self.layers])
         return self._cache_slots
+
+    def buffer_slots(self) -> dict[str, tuple[Block, str]]:
+        """Where each buffer lives, by name."""
+        return self._numbered([layer.buffer_slots() for layer in self.layers])
+
+    @staticmethod
+    def _numbered(slots: list[dict[str, tuple[Block, str]]]) -> dict[str, tuple[Block, str]]:
+        found: dict[tuple[int, str], tuple[str, tuple[Block, str]]] = {}
+        for i, named in enumerate(slots):
+            for name, (block, inner) in named.items():
+                found.setdefault((id(block), inner), (f"{i}.{name}", (block, inner)))
+        return dict(found.values())
 
     @property
     def flat_data(self) -> np.ndarray:
@@ -161,11 +166,11 @@ class Sequential(Layer):
         return lengths
 
     def summary(self) -> None:
-        """Print a table of layers, output shapes and parameters."""
+        """Print a table of layers, output shapes and parameters, learnt and kept."""
         shape, rows = self.input_shape, []
         for i, layer in enumerate(self.layers):
-            rows.append((f"{i} {type(layer).__name__}", shape := layer.output_shape(shape), layer.num_params))
-        print(table(rows, self.num_params))
+            rows.append((f"{i} {type(layer).__name__}", shape := layer.output_shape(shape), layer._sizes()[0]))
+        print(table(rows, *self._sizes()))
 
     def __call__(self, x: Any, state: Any = None, *, lengths: Any = None) -> np.ndarray:
         """Inference: the output of the last layer.

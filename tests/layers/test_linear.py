@@ -1,11 +1,12 @@
 import copy
+import pickle
 
 import numpy as np
 import pytest
 from checks import awkward, max_error, relative_error
-from layer_checks import check_layer_gradients, randomise
+from layer_checks import check_layer_gradients, randomise, rebuilt
 
-from rnnfast.layers import Linear
+from rnnfast.layers import GRU, Embedding, Linear
 from rnnfast.models import Sequential
 from rnnfast.training import SGD
 
@@ -179,3 +180,95 @@ def test_parity_with_torch():
     assert relative_error(backward(dy), tx.grad.numpy()) < 2e-6
     for name in ("weight", "bias"):
         assert relative_error(layer.grads[name], getattr(theirs, name).grad.numpy()) < 2e-6
+
+
+def language_model(dtype="float64", bias=True, **options):
+    words = Embedding(7, 4, dtype=dtype, **options)
+    return randomise(Sequential(words, GRU(4, 4, dtype=dtype), Linear(4, 7, bias, tied=words, dtype=dtype)))
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_tied_weights_are_one_parameter(bias):
+    model = language_model(bias=bias)
+    words, gru, linear = model.layers
+    assert [name for name in model.params if "_l0" not in name] == ["0.weight", "2.bias"][: 1 + bias]
+    assert model.num_params == model.flat_data.size == words.num_params + gru.num_params + 7 * bias
+    assert list(linear.params) == ["weight", "bias"][: 1 + bias]
+    x = np.array([[3, 1, 6, 3], [2, 2, 0, 5]])
+    wanted = gru(words(x))[0] @ words.params["weight"].T + (linear.params["bias"] if bias else 0)
+    assert max_error(model(x), wanted) < 1e-14
+    check_layer_gradients(model, x)
+    check_layer_gradients(linear, draw(2, 4, seed=5))
+
+
+def test_gradients_of_both_uses_add():
+    model = language_model()
+    words, gru, linear = model.layers
+    x, dy = np.array([[3, 1, 6]]), draw(1, 3, 7)
+    hidden = words.forward(x)
+    outputs = gru.forward(hidden[0])
+    scores = linear.forward(outputs[0][0])
+    parts = [{}, {}]
+    hidden[1](outputs[1](scores[1](dy, parts[0]))[0], parts[1])
+    assert all(part["weight"].any() for part in parts)
+    model.zero_grad()
+    model.forward(x)[1](dy)
+    assert max_error(model.grads["0.weight"], parts[0]["weight"] + parts[1]["weight"]) < 1e-15
+    assert np.array_equal(model.grads["2.bias"], parts[0]["bias"])
+
+
+def test_tied_weights_stay_tied(tmp_path):
+    model, x = language_model("float32"), np.array([[3, 1, 6, 3]])
+    wanted = model(x)
+    alone = model.layers[2]
+    for again in (copy.deepcopy(model), pickle.loads(pickle.dumps(model)), rebuilt(model, tmp_path)):
+        assert again.layers[2].tied is again.layers[0]
+        assert np.array_equal(again(x), wanted)
+        assert again.flat_data.size == model.num_params
+        again.params["0.weight"] = np.zeros((7, 4))
+        assert np.array_equal(again(x), np.broadcast_to(again.params["2.bias"], (1, 4, 7)))
+        SGD(0.1).step(again)
+    hidden = draw(3, 4, dtype=np.float32)
+    for again in (copy.deepcopy(alone), rebuilt(alone, tmp_path)):
+        assert np.array_equal(again(hidden), alone(hidden))
+        assert again.tied is not model.layers[0]
+    steps = model.stream()
+    assert max_error(np.stack([steps(x[:, t]).copy() for t in range(4)], 1), wanted) == 0
+
+
+def test_the_padding_symbol_takes_no_gradient_from_a_tied_layer():
+    model = language_model(padding_idx=2)
+    model.forward(np.array([[2, 1, 6]]))[1](np.ones((1, 3, 7)))
+    assert model.grads["0.weight"].any(axis=1).tolist() == [True, True, False, True, True, True, True]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"tied": Linear(5, 3)}, TypeError, "tied must be an Embedding, got Linear"),
+        ({"tied": Embedding(5, 3)}, ValueError, r"Embedding\(3, 5, dtype='float32'\).*got an Embedding\(5, 3"),
+        ({"tied": Embedding(3, 5), "dtype": "float64"}, ValueError, "dtype='float64'.*dtype='float32'"),
+    ],
+)
+def test_bad_ties(arguments, error, message):
+    with pytest.raises(error, match=message):
+        Linear(5, 3, **arguments)
+
+
+def test_tied_parity_with_torch():
+    torch = pytest.importorskip("torch")
+    words = Embedding(7, 4, seed=0)
+    model = Sequential(words, Linear(4, 7, tied=words))
+    theirs, output = torch.nn.Embedding(7, 4), torch.nn.Linear(4, 7)
+    output.weight = theirs.weight
+    with torch.no_grad():
+        theirs.weight.copy_(torch.tensor(words.params["weight"]))
+        output.bias.zero_()
+    x, dy = np.array([[3, 1, 6, 3]]), draw(1, 4, 7, dtype=np.float32)
+    ty = output(theirs(torch.tensor(x)))
+    ty.backward(torch.tensor(dy))
+    (y, _), backward = model.forward(x)
+    backward(dy)
+    assert relative_error(y, ty.detach().numpy()) < 1e-6
+    assert relative_error(model.grads["0.weight"], theirs.weight.grad.numpy()) < 1e-6
+    assert relative_error(model.grads["1.bias"], output.bias.grad.numpy()) < 1e-6

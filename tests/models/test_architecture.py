@@ -29,6 +29,17 @@ def test_shared_layers_stay_shared_at_any_depth():
     assert again.num_params == 12
 
 
+def test_a_layer_among_the_arguments_is_the_same_layer():
+    words = Embedding(7, 3)
+    for layers, where in (([words, Linear(3, 7, tied=words)], 1), ([Linear(3, 7, tied=words)], 0)):
+        plan = json.loads(json.dumps(describe(Sequential(*layers))))
+        tied = plan["config"]["layers"][where]["config"]["tied"]
+        assert tied == {"same_as": 1} if where else tied["class"] == "Embedding"
+        again = rebuild(plan)
+        assert describe(again) == plan
+        assert where == 0 or again.layers[1].tied is again.layers[0]
+
+
 def test_foreign_layers_cannot_be_described():
     class Linear(Layer):
         pass
@@ -47,6 +58,21 @@ def test_foreign_layers_cannot_be_described():
         ({"class": "Linear", "config": {"in_features": 3}}, "Linear cannot be made.*out_features"),
         ({"class": "Linear", "config": {"in_features": 3, "out_features": 2, "hooks": 1}}, "hooks"),
         ({"class": "Linear", "config": {"in_features": -3, "out_features": 2}}, "in_features must be at least 1"),
+        (
+            {"class": "Linear", "config": {"in_features": 3, "out_features": 2, "tied": {"same_as": 0}}},
+            "no layer 0 comes before",
+        ),
+        (
+            {
+                "class": "Linear",
+                "config": {
+                    "in_features": 3,
+                    "out_features": 2,
+                    "tied": {"class": "Dropout", "config": {"p": 0.5}},
+                },
+            },
+            "Linear cannot be made: tied must be an Embedding, got Dropout",
+        ),
         ({"class": "Sequential", "config": {}}, "must be a list of layers"),
         ({"class": "Sequential", "config": {"layers": []}}, "at least one layer"),
         ({"class": "Sequential", "config": {"layers": [{"same_as": 0}]}}, "no layer 0 comes before"),

@@ -1,0 +1,138 @@
+"""The same numbers in another shape."""
+
+from typing import Any
+
+import numpy as np
+
+from rnnfast.layers import _check
+from rnnfast.layers._base import Axis, Backward, BackwardOnce, Layer
+
+
+class Flatten(Layer):
+    """All steps of a sequence side by side: (B, T, F) becomes (B, T·F).
+
+    Notes
+    -----
+    Given `lengths`, steps beyond a sequence's end are zero in y and in dx. A layer above that has parameters wants one
+    and the same T in every batch.
+
+    Examples
+    --------
+    >>> Flatten()(np.ones((2, 3, 4))).shape
+    (2, 12)
+    """
+
+    works_on_steps = False
+
+    def config(self) -> dict[str, Any]:
+        """The constructor's arguments: none."""
+        return {}
+
+    def output_shape(self, shape: tuple[Axis, ...]) -> tuple[Axis, ...]:
+        """The shape that comes of an input shape."""
+        steps, features = shape[-2:]
+        both = isinstance(steps, int) and isinstance(features, int)
+        return (*shape[:-2], steps * features if both else f"{steps}·{features}")
+
+    def output_lengths(self, lengths: Any) -> None:
+        """None: there is no time any more."""
+        return None
+
+    def _apply(self, x: Any, lengths: Any) -> tuple[np.ndarray, tuple[int, ...], np.ndarray | None]:
+        x = _check.real(x, None)
+        if x.ndim not in (2, 3):
+            raise ValueError(f"Flatten: x must have shape (B, T, F) or (T, F), got {x.shape}")
+        beyond = _check.padding(lengths, x.shape[:-1])
+        y = x if beyond is None else np.where(beyond[..., None], 0, x)
+        return y.reshape(*x.shape[:-2], x.shape[-2] * x.shape[-1]), x.shape, beyond
+
+    def __call__(self, x: Any, *, lengths: Any = None) -> np.ndarray:
+        """Inference.
+
+        Parameters
+        ----------
+        x : array_like (B, T, F) or (T, F)
+        lengths : array_like of int (B,), optional
+
+        Returns
+        -------
+        numpy.ndarray
+            (B, T·F) or (T·F,); without `lengths` a view of x where NumPy can.
+        """
+        return self._apply(x, lengths)[0]
+
+    def forward(self, x: Any, *, lengths: Any = None, rng: Any = None) -> tuple[np.ndarray, Backward]:
+        """Training: y and `backward(dy, grads=None, need_dx=True) -> dx`."""
+        once = BackwardOnce(self.slots())
+        y, x_shape, beyond = self._apply(x, lengths)
+        shape, dtype = y.shape, y.dtype
+
+        def backward(dy: Any, grads: Any = None, need_dx: bool = True) -> np.ndarray:
+            dx = _check.output_gradient(dy, shape, dtype).reshape(x_shape)
+            once.start()
+            return dx if beyond is None else np.where(beyond[..., None], 0, dx)
+
+        return y, backward
+
+
+class Repeat(Layer):
+    """A vector as a sequence of n equal steps: (B, F) becomes (B, n, F). Keras calls it `RepeatVector`.
+
+    Parameters
+    ----------
+    n : int
+        At least 1.
+
+    Examples
+    --------
+    >>> Repeat(3)([[1.0, 2.0]]).tolist()
+    [[[1.0, 2.0], [1.0, 2.0], [1.0, 2.0]]]
+    """
+
+    works_on_steps = False
+    input_shape = ("B", "F")
+
+    def __init__(self, n: int):
+        self.n = _check.size(n, "n")
+
+    def config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {"n": self.n}
+
+    def output_shape(self, shape: tuple[Axis, ...]) -> tuple[Axis, ...]:
+        """The shape that comes of an input shape."""
+        return (*shape[:-1], self.n, shape[-1])
+
+    def __call__(self, x: Any, *, lengths: Any = None) -> np.ndarray:
+        """Inference.
+
+        Parameters
+        ----------
+        x : array_like (B, F) or (F,)
+        lengths : None
+            There is no time yet that could have any.
+
+        Returns
+        -------
+        numpy.ndarray
+            (B, n, F) or (n, F).
+        """
+        x = _check.real(x, None)
+        if x.ndim not in (1, 2):
+            raise ValueError(f"Repeat: x must have shape (B, F) or (F,), got {x.shape}")
+        if lengths is not None:
+            raise ValueError("Repeat: lengths must be None, as x has no steps")
+        return np.repeat(x[..., None, :], self.n, axis=-2)
+
+    def forward(self, x: Any, *, lengths: Any = None, rng: Any = None) -> tuple[np.ndarray, Backward]:
+        """Training: y and `backward(dy, grads=None, need_dx=True) -> dx`."""
+        once = BackwardOnce(self.slots())
+        y = self(x, lengths=lengths)
+        shape, dtype = y.shape, y.dtype
+
+        def backward(dy: Any, grads: Any = None, need_dx: bool = True) -> np.ndarray:
+            dy = _check.output_gradient(dy, shape, dtype)
+            once.start()
+            return dy.sum(axis=-2, dtype=np.float64).astype(dtype)
+
+        return y, backward
