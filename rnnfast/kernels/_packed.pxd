@@ -36,7 +36,8 @@ cdef class Packed:
     cdef Buffer memory
     cdef list held  # rows of the options' parameters
     cdef readonly object kind
-    cdef readonly bint bias, bias_hn, projected
+    cdef readonly frozenset names  # of the parameters that there are
+    cdef readonly bint projected
 
     cdef take_options(self, variant, dict arrays)
     cdef const char *constant(self, double value) except NULL

@@ -57,7 +57,7 @@ cdef class Packed:
         else:
             number = CELL_LSTM_COUPLED if variant.coupled else _OPTIONS[name]
         self.kind = variant
-        self.bias, self.bias_hn = "bias" in arrays, "bias_hn" in arrays
+        self.names = frozenset(arrays)
         made.table = kernels_of(weight_ih.itemsize)
         self.own = made.table.cells[<int>number][0]
         made.cell = &self.own
@@ -90,8 +90,8 @@ cdef class Packed:
         if self.projected:
             weights[2] = cnp.PyArray_BYTES(<cnp.ndarray>arrays["weight_hr"])
         if not made.norm:
-            bias = cnp.PyArray_BYTES(<cnp.ndarray>arrays["bias"]) if self.bias else NULL
-            bias_hn = cnp.PyArray_BYTES(<cnp.ndarray>arrays["bias_hn"]) if self.bias_hn else NULL
+            bias = cnp.PyArray_BYTES(<cnp.ndarray>arrays["bias"]) if "bias" in arrays else NULL
+            bias_hn = cnp.PyArray_BYTES(<cnp.ndarray>arrays["bias_hn"]) if "bias_hn" in arrays else NULL
         widest = max(made.vectors, made.output_vectors)
         scratch = Buffer.of(MAX_SLOTS * widest * made.lanes * sizeof(char *))
         self.memory = Buffer.of(pack_all(made, NULL, NULL, NULL, NULL, NULL))
@@ -141,7 +141,8 @@ cdef class Packed:
             made.options.norm_ih, made.options.norm_hh = self.hold(slots["norm_ih"]), self.hold(slots["norm_hh"])
             made.options.bias = self.hold(slots["bias"])
             if "norm_c" in arrays:
-                made.options.norm_c, made.options.bias_c = self.hold(arrays["norm_c"]), self.hold(arrays["bias_c"])
+                bias_c = arrays["bias_c"] if "bias_c" in arrays else np.zeros_like(arrays["norm_c"])
+                made.options.norm_c, made.options.bias_c = self.hold(arrays["norm_c"]), self.hold(bias_c)
 
     cdef const char *constant(self, double value) except NULL:
         row = np.full(max(self.panels.vectors, self.panels.output_vectors) * self.panels.lanes, value, self.dtype)

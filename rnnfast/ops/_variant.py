@@ -54,6 +54,8 @@ class Variant(NamedTuple):
     @property
     def plain(self) -> bool:
         """Whether a cell without options does it: its arithmetic runs in the products' epilogue."""
+        if self.cell not in ("rnn", "lstm", "gru"):
+            return False
         activations = (_TANH, _TANH, _SIGMOID)
         if self.cell == "rnn" and self.candidate in (ACTIVATIONS["relu"], ACTIVATIONS["identity"]):
             activations = (self.candidate, self.output, self.gate)

@@ -22,8 +22,7 @@ class Saved(NamedTuple):
 
     call: Any
     cell: str
-    bias: bool
-    bias_hn: bool
+    names: frozenset[str]  # of the parameters
     shape: tuple[int, int, int]
     widths: tuple[int, int]  # of h and of c
     dtype: np.dtype
@@ -83,7 +82,7 @@ def pack(cell: str, params: Mapping[str, Any], *, training: bool = False, **opti
     if unknown := params.keys() - shapes.keys():
         names, wanted = ", ".join(sorted(unknown)), ", ".join(sorted(shapes))
         raise ValueError(f"params has {names}, which this cell does not know; it knows {wanted}")
-    if missing := {name for name in shapes if params.get(name) is None} - {"bias", "bias_hn"}:
+    if missing := {name for name in shapes if params.get(name) is None} - {"bias", "bias_hn", "bias_c"}:
         raise ValueError(f"params lacks {', '.join(sorted(missing))}")
     arrays = {
         name: whole(real(params[name], name, dtype, shape)) for name, shape in shapes.items() if params.get(name) is not None
@@ -235,7 +234,7 @@ def forward(
         y[...] = written
     saved = None
     if save:
-        saved = Saved(call, cell, packed.bias, packed.bias_hn, (B, T, I), widths, dtype, [True])
+        saved = Saved(call, cell, packed.names, (B, T, I), widths, dtype, [True])
     return y, hn if cn is None else (hn, cn), saved
 
 
@@ -287,8 +286,5 @@ def backward(
     except IndexError:
         raise RuntimeError("backward works once: it overwrites what forward saved; call forward again") from None
     grads = _gradients.backward(saved.call, dy, dhn, dcn, dx, dh0, dc0)
-    if not saved.bias:
-        del grads["bias"]
-    if not saved.bias_hn:
-        grads.pop("bias_hn", None)
+    grads = {name: gradient for name, gradient in grads.items() if name in saved.names}
     return dx, dh0 if dc0 is None else (dh0, dc0), grads

@@ -1,0 +1,203 @@
+"""Every cell with every option: the fused kernels against the textbook, and every gradient against central differences."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from equations_checks import make
+
+from rnnfast import equations, ops
+
+HARD = ("hard_sigmoid", 0.3, 0.45)
+ACTIVATIONS = ["tanh", "relu", "sigmoid", "identity", "leaky_relu", ("leaky_relu", 0.3), "softsign", "elu", ("elu", 0.6)]
+ACTIVATIONS += ["hard_sigmoid", "hard_sigmoid_onnx", HARD]
+
+OPTIONS: dict[str, tuple[str, dict[str, Any]]] = {
+    "peephole": ("lstm", {"peephole": True}),
+    "coupled": ("lstm", {"coupled": True}),
+    "coupled peephole": ("lstm", {"coupled": True, "peephole": True}),
+    "projection": ("lstm", {"proj_size": 3}),
+    "projection, wider": ("lstm", {"proj_size": 11}),
+    "clip": ("lstm", {"clip": 0.7}),
+    "cell clip": ("lstm", {"cell_clip": 0.4}),
+    "lstm activations": ("lstm", {"activation": "softsign", "output_activation": "elu", "recurrent_activation": HARD}),
+    "lstm layer norm": ("lstm", {"layer_norm": True}),
+    "lstm zoneout": ("lstm", {"zoneout": (0.3, 0.2)}),
+    "lstm recurrent dropout": ("lstm", {"recurrent_dropout": 0.3}),
+    "lstm all": (
+        "lstm",
+        {
+            "peephole": True,
+            "proj_size": 4,
+            "clip": 1.5,
+            "cell_clip": 0.9,
+            "activation": "softsign",
+            "recurrent_activation": HARD,
+            "layer_norm": True,
+            "zoneout": (0.2, 0.4),
+            "recurrent_dropout": 0.25,
+        },
+    ),
+    "coupled all": (
+        "lstm",
+        {
+            "coupled": True,
+            "peephole": True,
+            "proj_size": 4,
+            "clip": 1.5,
+            "layer_norm": True,
+            "zoneout": (0.2, 0.4),
+            "recurrent_dropout": 0.25,
+        },
+    ),
+    "gru clip": ("gru", {"clip": 0.65}),
+    "gru activations": ("gru", {"activation": "softsign", "recurrent_activation": HARD}),
+    "gru layer norm": ("gru", {"layer_norm": True}),
+    "gru layer norm, new": ("gru", {"layer_norm": True, "update": "new"}),
+    "gru zoneout": ("gru", {"zoneout": 0.3}),
+    "gru recurrent dropout": ("gru", {"recurrent_dropout": 0.3}),
+    "gru all": (
+        "gru",
+        {
+            "clip": 1.2,
+            "activation": ("elu", 0.7),
+            "recurrent_activation": "hard_sigmoid",
+            "layer_norm": True,
+            "update": "new",
+            "zoneout": 0.3,
+            "recurrent_dropout": 0.3,
+        },
+    ),
+    "gru before recurrent dropout": ("gru", {"reset": "before", "recurrent_dropout": 0.3}),
+    "gru before all": (
+        "gru",
+        {
+            "reset": "before",
+            "update": "new",
+            "clip": 0.9,
+            "activation": "elu",
+            "zoneout": 0.3,
+            "recurrent_dropout": 0.3,
+        },
+    ),
+    "mgu": ("mgu", {}),
+    "mgu all": ("mgu", {"clip": 0.8, "activation": "elu", "recurrent_activation": HARD, "zoneout": 0.2, "recurrent_dropout": 0.3}),
+    "indrnn": ("indrnn", {"activation": "relu"}),
+    "indrnn all": ("indrnn", {"activation": "elu", "clip": 1.1, "zoneout": 0.2, "recurrent_dropout": 0.3}),
+    "rnn clip": ("rnn", {"clip": 0.5}),
+    "rnn zoneout": ("rnn", {"zoneout": 0.4}),
+    "rnn recurrent dropout": ("rnn", {"recurrent_dropout": 0.3}),
+    **{f"rnn {name}": ("rnn", {"activation": name}) for name in ACTIVATIONS},
+}
+options = pytest.mark.parametrize("name", OPTIONS)
+NOISE = (0x1234_5678_9ABC_DEF0, 40)
+LENGTHS = [3, 0, 6, 1, 6]
+
+
+def draw_masks(B: int, T: int, H: int, P: int, zoneout: Any = 0.0, recurrent_dropout: float = 0.0, **_: Any) -> dict[str, Any]:
+    """The masks that the kernels draw with NOISE, as the equations take them."""
+    key, stream = NOISE
+    p_h, p_c = zoneout if isinstance(zoneout, tuple) else (zoneout, zoneout)
+    masks: dict[str, Any] = {}
+    if recurrent_dropout:
+        masks["recurrent_mask"] = ops.dropout(np.ones((B, P)), recurrent_dropout, key, stream + 2)
+    if p_h:
+        masks["zone_h"] = (ops.dropout(np.ones((B, T, P)), 1 - p_h, key, stream) > 0).astype(float)
+    if p_c:
+        masks["zone_c"] = (ops.dropout(np.ones((B, T, H)), 1 - p_c, key, stream + 1) > 0).astype(float)
+    return masks
+
+
+def kernel_options(given: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in given.items() if name != "proj_size"}
+
+
+def textbook(cell: str, params: Any, x: Any, state: Any, given: dict[str, Any], training: bool, **more: Any) -> Any:
+    """What the equations say, with the masks of training or the shares of inference."""
+    B, T, H = *x.shape[:2], params["weight_ih"].shape[0] // ops.kind(cell, **kernel_options(given)).gates
+    rest = {name: value for name, value in given.items() if name not in ("zoneout", "recurrent_dropout")}
+    if training:
+        masks = draw_masks(B, T, H, given.get("proj_size") or H, **given)
+        if cell != "lstm":
+            masks.pop("zone_c", None)
+        rest |= masks
+    elif "zoneout" in given:
+        rest["zoneout"] = given["zoneout"]
+    return equations.run(cell, params, x, state, **rest, **more)
+
+
+def flat(y: Any, state: Any) -> list[np.ndarray]:
+    return [y, *(state if isinstance(state, tuple) else [state])]
+
+
+@options
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("H", [5, 16, 19])
+def test_inference_is_the_textbook(name, reverse, H):
+    cell, given = OPTIONS[name]
+    params, x, state = make(cell, B=5, H=H, **given)
+    for lengths in (None, LENGTHS):
+        expected = flat(*textbook(cell, params, x, state, given, False, lengths=lengths, reverse=reverse))
+        y, final, _ = ops.forward(cell, params, x, state, lengths=lengths, reverse=reverse, **kernel_options(given))
+        for ours, wanted in zip(flat(y, final), expected, strict=True):
+            np.testing.assert_allclose(ours, wanted, rtol=1e-12, atol=1e-13)
+
+
+@options
+@pytest.mark.parametrize("reverse", [False, True])
+def test_training_is_the_textbook_with_the_masks(name, reverse):
+    cell, given = OPTIONS[name]
+    params, x, state = make(cell, B=5, H=9, **given)
+    expected = flat(*textbook(cell, params, x, state, given, True, lengths=LENGTHS, reverse=reverse))
+    y, final, _ = ops.forward(
+        cell, params, x, state, lengths=LENGTHS, reverse=reverse, save=True, noise=NOISE, **kernel_options(given)
+    )
+    for ours, wanted in zip(flat(y, final), expected, strict=True):
+        np.testing.assert_allclose(ours, wanted, rtol=1e-12, atol=1e-13)
+
+
+@options
+def test_float32_is_as_near_as_numpys(name):
+    cell, given = OPTIONS[name]
+    params, x, state = make(cell, B=3, T=50, H=21, **given)
+    small = {key: value.astype("f") for key, value in params.items()}
+    narrow = (x.astype("f"), tuple(part.astype("f") for part in state) if cell == "lstm" else state.astype("f"))
+    x, state = narrow[0].astype(float), tuple(part.astype(float) for part in narrow[1]) if cell == "lstm" else narrow[1].astype(float)
+    exact, _ = textbook(cell, {key: value.astype(float) for key, value in small.items()}, x, state, given, False)
+    numpys, _ = textbook(cell, small, *narrow, given, False)
+    y, _, _ = ops.forward(cell, small, *narrow, **kernel_options(given))
+    assert y.dtype == np.float32
+    assert abs(y - exact).max() <= max(2e-6 * max(1, abs(exact).max()), 2 * abs(numpys - exact).max())
+
+
+@options
+@pytest.mark.parametrize("lengths", [None, LENGTHS])
+def test_gradients_are_the_differences(name, lengths):
+    cell, given = OPTIONS[name]
+    params, x, state = make(cell, B=5, T=6, I=3, H=5, **given)
+    more = {"lengths": lengths, "reverse": lengths is not None, "noise": NOISE, **kernel_options(given)}
+    y, final, saved = ops.forward(cell, params, x, state, save=True, **more)
+    rng = np.random.default_rng(3)
+    weights = [rng.normal(size=part.shape) for part in flat(y, final)]
+    dstate = tuple(weights[1:]) if cell == "lstm" else weights[1]
+    dx, dinitial, grads = ops.backward(saved, weights[0], dstate)
+    found = {"x": dx, "h0": flat(None, dinitial)[1], **({"c0": dinitial[1]} if cell == "lstm" else {}), **grads}
+    inputs = {"x": x, "h0": flat(None, state)[1], **({"c0": state[1]} if cell == "lstm" else {}), **params}
+    assert found.keys() == inputs.keys()
+
+    def loss():
+        y, final, _ = ops.forward(cell, params, x, state, save=True, **more)
+        return sum((part * weight).sum() for part, weight in zip(flat(y, final), weights, strict=True))
+
+    for tensor, value in inputs.items():
+        numeric, step = np.zeros_like(value), 1e-5
+        for at in np.ndindex(value.shape):
+            kept = value[at]
+            value[at] = kept + step
+            up = loss()
+            value[at] = kept - step
+            numeric[at] = (up - loss()) / (2 * step)
+            value[at] = kept
+        assert abs(numeric).max() > 0, tensor
+        error = abs(found[tensor] - numeric).max() / abs(numeric).max()
+        assert error < 1e-6, f"{tensor}: {error}"
