@@ -8,8 +8,9 @@ from rnnfast.layers._base import Layer
 _LAYERS = (
     *("RNN", "LSTM", "GRU", "RNNCell", "LSTMCell", "GRUCell"),
     *("Linear", "Embedding", "Dropout", "Last", "Attention"),
+    *("Add", "Average", "Concatenate", "Multiply"),
     *("Activation", "SpatialDropout", "GaussianNoise", "LayerNorm", "BatchNorm"),
-    *("MeanPool", "MaxPool", "Flatten", "Repeat"),
+    *("MeanPool", "MaxPool", "Flatten", "Repeat", "Conv1D"),
 )
 
 
