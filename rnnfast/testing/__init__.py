@@ -3,6 +3,7 @@
 from rnnfast._lazy import attach
 
 _names = {
+    "rnnfast.testing.cell": ["check_cell"],
     "rnnfast.testing.gradients": ["check_gradients"],
 }
 __all__, __getattr__, __dir__ = attach(__name__, _names)
