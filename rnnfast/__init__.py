@@ -10,8 +10,9 @@ _names = {
     "rnnfast.layers": [
         *("RNN", "LSTM", "GRU", "RNNCell", "LSTMCell", "GRUCell"),
         *("Linear", "Embedding", "Dropout", "Last", "Attention"),
+        *("Add", "Average", "Concatenate", "Multiply"),
         *("Activation", "SpatialDropout", "GaussianNoise", "LayerNorm", "BatchNorm"),
-        *("MeanPool", "MaxPool", "Flatten", "Repeat"),
+        *("MeanPool", "MaxPool", "Flatten", "Repeat", "Conv1D"),
         *("from_concat", "to_concat"),
     ],
     "rnnfast.models": ["LanguageModel", "Sequential"],

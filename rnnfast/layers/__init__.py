@@ -4,10 +4,13 @@ from rnnfast._lazy import attach
 
 _names = {
     "rnnfast.layers._base": ["Block", "Layer", "StatefulLayer"],
-    "rnnfast.layers.recurrent": ["GRU", "LSTM", "RNN"],
+    "rnnfast.layers.rnn": ["RNN"],
+    "rnnfast.layers.lstm": ["LSTM"],
+    "rnnfast.layers.gru": ["GRU"],
     "rnnfast.layers.cells": ["GRUCell", "LSTMCell", "RNNCell"],
     "rnnfast.layers.linear": ["Linear"],
     "rnnfast.layers.attention": ["Attention"],
+    "rnnfast.layers.merge": ["Add", "Average", "Concatenate", "Multiply"],
     "rnnfast.layers.embedding": ["Embedding"],
     "rnnfast.layers.dropout": ["Dropout"],
     "rnnfast.layers.last": ["Last"],
@@ -17,5 +20,6 @@ _names = {
     "rnnfast.layers.concatenated": ["from_concat", "to_concat"],
     "rnnfast.layers.pooling": ["MaxPool", "MeanPool"],
     "rnnfast.layers.shape": ["Flatten", "Repeat"],
+    "rnnfast.layers.conv": ["Conv1D"],
 }
 __all__, __getattr__, __dir__ = attach(__name__, _names)

@@ -1,6 +1,6 @@
 """One direction of one recurrent layer: its parameters' names and first values, and its packed weights."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,15 @@ def check_bias(bias: Any) -> bool | str:
     return bool(bias)
 
 
+def check_forget_bias(value: Any) -> float:
+    """A finite number."""
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.integer, np.floating)):
+        raise TypeError(f"forget_bias must be a number, got {value!r}")
+    if not np.isfinite(value):
+        raise ValueError(f"forget_bias must be finite, got {value!r}")
+    return float(value)
+
+
 class Direction:
     """Where the weights of one direction live in a block, in the form that the kernels take.
 
@@ -34,14 +43,37 @@ class Direction:
         What follows the names, such as "_l0_reverse".
     options : mapping
         activation, or reset and update.
+    forget_bias : float
+        The first bias of an LSTM's forget gate.
+    learned_state : bool
+        Whether the initial state is a parameter.
+
+    Attributes
+    ----------
+    output_size : int
+        The width of h, and of y.
+    state_sizes : tuple of int
+        The width of h, and of c of an LSTM.
     """
 
     def __init__(
-        self, cell: str, input_size: int, hidden_size: int, bias: bool | str, suffix: str, options: Mapping[str, str]
+        self,
+        cell: str,
+        input_size: int,
+        hidden_size: int,
+        bias: bool | str,
+        suffix: str,
+        options: Mapping[str, Any],
+        *,
+        forget_bias: float = 1.0,
+        learned_state: bool = False,
     ):
         self.cell, self.input_size, self.hidden_size = cell, input_size, hidden_size
         self.bias, self.suffix = bias, suffix
         self.options: dict[str, Any] = dict(options)
+        self.forget_bias, self.learned_state = forget_bias, learned_state
+        self.output_size = hidden_size
+        self.state_sizes = (self.output_size, hidden_size) if cell == "lstm" else (self.output_size,)
         self.gates = ops.GATES[cell]
         self.inner_bias = options.get("reset") == "after"
 
@@ -58,15 +90,20 @@ class Direction:
             shapes[f"bias{suffix}"] = (rows,)
             if self.inner_bias:
                 shapes[f"bias_hn{suffix}"] = (self.hidden_size,)
+        if self.learned_state:
+            shapes |= {name: (size,) for name, size in zip(self._state_names(), self.state_sizes, strict=True)}
         return shapes
 
+    def _state_names(self) -> list[str]:
+        return [f"{name}0{self.suffix}" for name, _ in zip("hc", self.state_sizes, strict=False)]
+
     def initialise(self, block: Block, rng: np.random.Generator) -> None:
-        """Glorot input weights, orthogonal recurrent weights, each per gate; biases zero, the forget gate's one."""
+        """Glorot input weights, orthogonal recurrent weights, each per gate; biases zero, but the forget gate's."""
         block.set(f"weight_ih{self.suffix}", gates_glorot(rng, self.gates, self.hidden_size, self.input_size))
         block.set(f"weight_hh{self.suffix}", gates_orthogonal(rng, self.gates, self.hidden_size))
         if self.cell == "lstm" and self.bias:
             name = "bias_ih" if self.bias == "double" else "bias"
-            block.set(f"{name}{self.suffix}", lstm_bias(self.hidden_size))
+            block.set(f"{name}{self.suffix}", lstm_bias(self.hidden_size, self.forget_bias))
 
     def weights(self, block: Block) -> dict[str, np.ndarray]:
         """The parameters by the names and in the form that `ops.forward` takes."""
@@ -106,3 +143,27 @@ class Direction:
         # One assignment: another thread sees the old pair or the new one, each of which is whole.
         cache[self.suffix] = (version, packed)
         return packed
+
+    def packed_dropped(self, block: Block, p: float, key: int, stream: int) -> Any:
+        """Weights packed for one training call, with numbers of the recurrent matrix dropped."""
+        weights = self.weights(block)
+        weights["weight_hh"] = dropped(weights["weight_hh"], p, key, stream)
+        return ops.pack(self.cell, weights, **self.options, training=True)
+
+    def initial_state(self, block: Block, B: int) -> Any:
+        """The learned state for B sequences, as `ops.forward` takes it."""
+        arrays = [block.array(name) for name in self._state_names()]
+        rows = tuple(np.broadcast_to(array, (B, array.size)) for array in arrays)
+        return rows if self.cell == "lstm" else rows[0]
+
+    def state_gradients(self, initial: Sequence[np.ndarray], used: bool) -> dict[str, np.ndarray]:
+        """Gradients of the learned state, of those of each sequence's initial state; zero where it was not used."""
+        return {
+            name: array.sum(axis=0) if used else np.zeros(array.shape[1], array.dtype)
+            for name, array in zip(self._state_names(), initial, strict=True)
+        }
+
+
+def dropped(weight: np.ndarray, p: float, key: int, stream: int) -> np.ndarray:
+    """Inverted dropout of a recurrent matrix, or of its gradient."""
+    return ops.dropout(np.atleast_2d(weight), p, key, stream).reshape(weight.shape)

@@ -1,31 +1,39 @@
 """What a grid of layers and directions needs around its calls of `ops`."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from enum import IntEnum
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from rnnfast import ops
 from rnnfast.kernels._threads import side_by_side
 from rnnfast.layers import _check
 
 Array = np.ndarray
 
 
-class Saved(NamedTuple):
-    """What a grid keeps from forward to backward."""
+class LSTMState(NamedTuple):
+    """State of an LSTM: h and c, each (L·D, B, H), or (L·D, H) for one unbatched sequence."""
 
-    key: Any
-    calls: list[Any]
-    beside: list[bool]  # for each layer: its directions run side by side
+    h: Array
+    c: Array
+
+
+class Masks(IntEnum):
+    """What a recurrent layer draws masks for: no two have a random stream in common."""
+
+    BETWEEN = 0
+    INPUT = 1
+    WEIGHT = 2
+
+    def stream(self, place: int) -> int:
+        """The `stream` of `ops.dropout` for one layer or direction."""
+        return self << 24 | place
 
 
 def run_all(calls: Sequence[Callable[[], Any]], beside: bool) -> list[Any]:
     return side_by_side(*calls) if beside else [call() for call in calls]
-
-
-def one_state(h: Array | None, c: Array | None, at: int) -> Any:
-    """One direction's part of a state."""
-    return None if h is None else h[at] if c is None else (h[at], c[at])
 
 
 class Orientation:
@@ -33,21 +41,97 @@ class Orientation:
 
     def __init__(self, unbatched: bool, time_major: bool):
         self.unbatched, self.time_major = unbatched, time_major
-        self.state_shape: tuple[int, int, int] = (0, 0, 0)
 
     def enter(self, array: Array) -> Array:
+        """(B, T, F), or (B, T) of a mask."""
         if self.unbatched:
             return array[None]
-        return array.transpose(1, 0, 2) if self.time_major else array
+        return array.swapaxes(0, 1) if self.time_major else array
 
     def leave(self, array: Array) -> Array:
         if self.unbatched:
             return array[0]
-        return array.transpose(1, 0, 2) if self.time_major else array
+        return array.swapaxes(0, 1) if self.time_major else array
 
-    def enter_state(self, state: Any, name: str, dtype: np.dtype) -> Array:
-        state = _check.real(state, dtype, name)
-        wanted = (self.state_shape[0], self.state_shape[2]) if self.unbatched else self.state_shape
-        if state.shape != wanted:
-            raise ValueError(f"{name} must have shape {wanted}, got {state.shape}")
-        return state.reshape(self.state_shape)
+
+class StateForm:
+    """Between the caller's form of a state and what `ops` takes of it for each direction.
+
+    Layers of one width are stacked, layer-major: (L·D, B, H). Otherwise there is one entry a layer, each (D, B, H).
+
+    Parameters
+    ----------
+    cell : "rnn", "lstm" or "gru"
+    directions : int
+        D.
+    sizes : sequence of tuple of int
+        For each layer, how wide h is, and c of an LSTM.
+    """
+
+    def __init__(self, cell: str, directions: int, sizes: Sequence[tuple[int, ...]]):
+        self.cell = cell
+        self.stacked = len(set(sizes)) == 1
+        self._groups = [(directions * len(sizes), sizes[0])] if self.stacked else [(directions, each) for each in sizes]
+
+    def room(self, B: int, dtype: np.dtype) -> tuple[list[list[Array]], list[tuple[Array, ...]]]:
+        """Memory for a state, and each direction's views of it."""
+        memory = [[np.empty((count, B, width), dtype) for width in widths] for count, widths in self._groups]
+        return memory, [views for group in memory for views in zip(*group, strict=True)]
+
+    def leave(self, memory: list[list[Array]], unbatched: bool) -> Any:
+        """The caller's form."""
+        states = [self._named(group, unbatched) for group in memory]
+        return states[0] if self.stacked else tuple(states)
+
+    def enter(self, state: Any, B: int, unbatched: bool, name: str, dtype: np.dtype) -> list[Any]:
+        """For each direction h (B, H), or the pair (h, c); None each where `state` is None.
+
+        Raises
+        ------
+        ValueError, TypeError
+            For another form, shape or kind of number.
+        """
+        if state is None:
+            return [None] * sum(count for count, _ in self._groups)
+        found: list[Any] = []
+        for (count, widths), (group, label) in zip(self._groups, self._entries(state, name), strict=True):
+            arrays = []
+            for array, width, what in zip(self._parts(group, label), widths, ("h", "c"), strict=False):
+                what = f"{what} of {label}" if self.cell == "lstm" else label
+                array, wanted = _check.real(array, dtype, what), (count, width) if unbatched else (count, B, width)
+                if array.shape != wanted:
+                    raise ValueError(f"{what} must have shape {wanted}, got {array.shape}")
+                arrays.append(array.reshape(count, B, width))
+            found.extend(zip(*arrays, strict=True) if self.cell == "lstm" else arrays[0])
+        return found
+
+    def is_unbatched(self, state: Any) -> bool:
+        """Whether the arrays of a state have no axis for the batch."""
+        group, label = self._entries(state, "state")[0]
+        return np.ndim(self._parts(group, label)[0]) == 2
+
+    def join(self, held: Iterable[tuple[Array, ...]]) -> Any:
+        """The caller's form of what the steps of a one-way stack hold, (h,) or (h, c) each."""
+        each = [list(arrays) for arrays in held]
+        if self.stacked:
+            return self._named([np.stack(part) for part in zip(*each, strict=True)], False)
+        return tuple(self._named([part[None] for part in arrays], False) for arrays in each)
+
+    def _named(self, arrays: list[Array], unbatched: bool) -> Any:
+        if unbatched:
+            arrays = [array[:, 0] for array in arrays]
+        return LSTMState(*arrays) if self.cell == "lstm" else arrays[0]
+
+    def _parts(self, group: Any, label: str) -> tuple[Any, ...]:
+        return ops.state_pair(group, label) if self.cell == "lstm" else (group,)
+
+    def _entries(self, state: Any, name: str) -> list[tuple[Any, str]]:
+        if self.stacked:
+            return [(state, name)]
+        if not isinstance(state, (tuple, list)) or len(state) != len(self._groups):
+            got = f"{len(state)} entries" if isinstance(state, (tuple, list)) else type(state).__name__
+            raise ValueError(
+                f"{name} must be a tuple of {len(self._groups)} entries, one for each layer, as their widths differ, "
+                f"got {got}"
+            )
+        return [(entry, f"{name}[{i}]") for i, entry in enumerate(state)]

@@ -41,3 +41,10 @@ class ManyInputs(Layer):
     def lengths_of_many(self, lengths: Sequence[Any]) -> tuple[Any, ...]:
         """The lengths of main and side outputs."""
         raise NotImplementedError
+
+    def directions_of_many(self, directions: Sequence[int | None]) -> int | None:
+        """How many directions the main output's last axis holds side by side, as `Layer.num_directions` says it.
+
+        0 stands for a mixture, of which nothing can take the last steps.
+        """
+        return 1

@@ -9,7 +9,7 @@ from rnnfast import ops
 from rnnfast.layers import _check
 from rnnfast.layers._base import Axis, BackwardOnce, Block, Layer, float_dtype
 from rnnfast.layers._direction import Direction, check_bias
-from rnnfast.layers.recurrent import LSTMState
+from rnnfast.layers._grid import LSTMState
 
 Array = np.ndarray
 

@@ -85,8 +85,8 @@ def plan(layer: Recurrent, batch_size: int, seq_len: int, lengths: Any = None) -
     """See `Recurrent.explain`."""
     B, T = _check.size(batch_size, "batch_size"), _check.size(seq_len, "seq_len")
     ends = None if lengths is None else ops.sequence_lengths(lengths, (B, T))
-    D, size = layer.num_directions, layer.block.dtype.itemsize
-    between = B * T * layer.output_size * size  # what one layer hands to the next
+    D, size = 1 + layer.bidirectional, layer.block.dtype.itemsize
+    outputs = [B * T * level.output_size * size for level in layer._levels]
     packed_inference = packed_training = scratch = saved = backward = 0
     work, first, beside = 0.0, dict[str, int](), False
     for direction in layer._directions:
@@ -101,8 +101,10 @@ def plan(layer: Recurrent, batch_size: int, seq_len: int, lengths: Any = None) -
         saved += training["saved"]
         scratch = max(scratch, inference["scratch"])
         backward = max(backward, training["scratch"], _gradients.explain(packed, B, T, ends))
-        work += 2.0 * ops.GATES[layer.cell] * layer.hidden_size * (direction.input_size + layer.hidden_size)
+        work += 2.0 * ops.GATES[layer.cell] * direction.hidden_size * (direction.input_size + direction.output_size)
     together = 2 if beside else 1
+    around = [sum(level.numbers(B, T)[i] for level in layer._levels) * size for i in (0, 1)]
+    between = around[0] + max((sum(outputs[max(i - 1, 0) : i + 1]) for i in range(len(outputs) - 1)), default=0)
     return Plan(
         cell=" ".join([layer.cell, *(f"{name}={value}" for name, value in layer.options.items())]),
         dtype=str(layer.block.dtype),
@@ -116,9 +118,9 @@ def plan(layer: Recurrent, batch_size: int, seq_len: int, lengths: Any = None) -
         parameters=layer.block.data.nbytes,
         packed_inference=packed_inference,
         packed_training=packed_training,
-        output=between,
-        inference=scratch * together + between * min(layer.num_layers - 1, 2),
-        training=saved + between * (layer.num_layers - 1),
+        output=outputs[-1] * (2 if layer.merge is None else 1),
+        inference=scratch * together + between,
+        training=saved + sum(outputs[:-1]) + around[1],
         backward=backward * together,
     )
 

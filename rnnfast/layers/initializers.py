@@ -58,6 +58,11 @@ def normal(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
     return rng.standard_normal(shape)
 
 
+def constant(value: float, *shape: int) -> np.ndarray:
+    """One value everywhere, float64 of `shape`."""
+    return np.broadcast_to(0.0 if is_planning() else value, shape)
+
+
 def gates_glorot(rng: np.random.Generator, num_gates: int, hidden_size: int, input_size: int) -> np.ndarray:
     """Input weights (num_gates * hidden_size, input_size): each gate's block is Glorot uniform on its own."""
     if is_planning():
@@ -72,10 +77,10 @@ def gates_orthogonal(rng: np.random.Generator, num_gates: int, hidden_size: int)
     return np.concatenate([orthogonal(rng, hidden_size) for _ in range(num_gates)])
 
 
-def lstm_bias(hidden_size: int) -> np.ndarray:
-    """LSTM bias (4 * hidden_size,), gates i f g o: zero, but one for the forget gate (Jozefowicz et al. 2015)."""
+def lstm_bias(hidden_size: int, forget_bias: float = 1.0) -> np.ndarray:
+    """LSTM bias (4 * hidden_size,), gates i f g o: zero, but the forget gate's, one since Jozefowicz et al. 2015."""
     if is_planning():
         return _blank(4 * hidden_size)
     bias = np.zeros(4 * hidden_size)
-    bias[hidden_size : 2 * hidden_size] = 1.0
+    bias[hidden_size : 2 * hidden_size] = forget_bias
     return bias

@@ -210,8 +210,9 @@ class BatchNorm(_Norm):
 
 
 def _sum(rows: Array, axis: int) -> Array:
-    # Added up in float64: NumPy sums long columns one row after the other.
-    return rows.sum(axis=axis, dtype=np.float64, keepdims=True).astype(rows.dtype)
+    # Columns are added up in float64, as NumPy takes one row after the other; along a row it goes by pairs.
+    wide = np.float64 if axis == 0 else rows.dtype
+    return rows.sum(axis=axis, dtype=wide, keepdims=True).astype(rows.dtype, copy=False)
 
 
 def _mean(rows: Array, axis: int) -> Array:

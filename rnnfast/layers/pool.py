@@ -7,7 +7,7 @@ import numpy as np
 from rnnfast.kernels._stream import PoolBase
 from rnnfast.layers import _check
 from rnnfast.layers._base import Layer
-from rnnfast.layers.stream import parts_of
+from rnnfast.layers.stream import parts_of, stateful_steps
 
 
 class Pool(PoolBase):
@@ -51,7 +51,11 @@ class Pool(PoolBase):
         self.capacity = _check.size(capacity, "capacity")
         self.dtype = layer.dtype or np.dtype(np.float32)
         self._layer = layer
-        super().__init__(parts_of(layer, self.capacity), self.capacity)
+        parts = parts_of(layer, self.capacity)
+        super().__init__(parts, self.capacity)
+        if len(stateful_steps(parts)) > len(self.stateful):
+            # Steps in Python are not told which streams they are to advance.
+            raise ValueError("a model with a Conv1D steps in a stream, not in a pool; make a stream for each sequence")
 
     def __len__(self) -> int:
         """How many streams live."""

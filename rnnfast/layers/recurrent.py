@@ -1,7 +1,6 @@
-"""RNN, LSTM and GRU layers: stacked, in one direction or both."""
+"""What RNN, LSTM and GRU share: layers on top of each other, in one direction or both."""
 
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -9,11 +8,15 @@ import numpy as np
 
 from rnnfast import ops
 from rnnfast.kernels._memory import empty
-from rnnfast.kernels._recurrent import worth_side_by_side
 from rnnfast.layers import _check
-from rnnfast.layers._base import BackwardOnce, Block, StatefulLayer, draw_key, float_dtype
+from rnnfast.layers._base import Axis, BackwardOnce, Block, StatefulLayer, draw_key, float_dtype
 from rnnfast.layers._direction import Direction, check_bias
-from rnnfast.layers._grid import Orientation, Saved, one_state, run_all
+from rnnfast.layers._grid import Masks, Orientation, StateForm
+from rnnfast.layers._level import Level, LevelCall
+from rnnfast.layers._merge import KINDS, check_merge
+from rnnfast.layers._options import check_residual, widths
+from rnnfast.layers._valid import ValidSteps, check_mask
+from rnnfast.ops._arrays import overlaps_itself
 
 if TYPE_CHECKING:
     from rnnfast.layers.explain import Plan
@@ -21,15 +24,33 @@ if TYPE_CHECKING:
 Array = np.ndarray
 
 
-class LSTMState(NamedTuple):
-    """State of an LSTM: h and c, each (L·D, B, H), or (L·D, H) for one unbatched sequence."""
+# Written to a plan only where they differ from this, so that plain layers can be read by older versions.
+_LATER = {
+    "merge": "concat", "input_dropout": 0.0, "weight_drop": 0.0, "residual": False, "learned_state": False,
+    "padding": "zeros", "forget_bias": 1.0,
+}  # fmt: skip
 
-    h: Array
-    c: Array
+
+class Saved(NamedTuple):
+    """What a call keeps from forward to backward."""
+
+    calls: list[LevelCall]
+    restore: Orientation
+    batch_size: int
+    valid: ValidSteps | None
+    learned: bool  # it started from the learned state
 
 
 class Recurrent(StatefulLayer):
-    """What the three layers share: the grid of layers and directions over `ops.forward`."""
+    """What the three layers share: the grid of layers and directions over `ops.forward`.
+
+    Parameters
+    ----------
+    options : mapping
+        What goes on to `ops`.
+    first : mapping
+        What the first values of the parameters depend on.
+    """
 
     cell: str
     block: Block
@@ -38,45 +59,89 @@ class Recurrent(StatefulLayer):
     def __init__(
         self,
         input_size: int,
-        hidden_size: int,
-        num_layers: int = 1,
+        hidden_size: int | Sequence[int],
+        num_layers: int | None,
+        options: Mapping[str, Any],
+        first: Mapping[str, Any],
         *,
         bias: bool | str = True,
         bidirectional: bool = False,
+        merge: str | None = "concat",
         dropout: float = 0.0,
+        input_dropout: float = 0.0,
+        weight_drop: float = 0.0,
+        residual: bool | str = False,
+        learned_state: bool = False,
+        padding: str = "zeros",
         dtype: Any = "float32",
         seed: Any = None,
-        **options: str,
     ):
         self.input_size = _check.size(input_size, "input_size")
-        self.hidden_size = _check.size(hidden_size, "hidden_size")
-        self.num_layers = _check.size(num_layers, "num_layers")
+        self.hidden_sizes = widths(hidden_size, num_layers)
+        self.num_layers = len(self.hidden_sizes)
+        self.hidden_size = self.hidden_sizes[0] if len(set(self.hidden_sizes)) == 1 else self.hidden_sizes
         self.bias, self.bidirectional = check_bias(bias), bool(bidirectional)
+        self.merge, self.padding = check_merge(merge, (*KINDS, None)), padding
         self.dropout = _check.probability(dropout, "dropout")
-        self.num_directions = 2 if bidirectional else 1
-        self.output_size = self.num_directions * self.hidden_size
-        self.options = options
+        self.input_dropout = _check.probability(input_dropout, "input_dropout")
+        self.weight_drop = _check.probability(weight_drop, "weight_drop")
+        self.residual, self.learned_state = check_residual(residual), bool(learned_state)
+        self.options, self.first = dict(options), dict(first)
         ops.kind(self.cell, **options)
-        self._directions = [
-            Direction(
-                self.cell,
-                self.output_size if layer else self.input_size,
-                self.hidden_size,
-                self.bias,
-                f"_l{layer}" + ("_reverse" if reverse else ""),
-                options,
+        self._check_combination()
+        self._levels: list[Level] = []
+        for number, width in enumerate(self.hidden_sizes):
+            directions = [
+                Direction(
+                    self.cell,
+                    self._levels[-1].output_size if number else self.input_size,
+                    width,
+                    self.bias,
+                    f"_l{number}" + ("_reverse" if reverse else ""),
+                    options,
+                    learned_state=self.learned_state,
+                    **first,
+                )
+                for reverse in range(2 if bidirectional else 1)
+            ]
+            self._levels.append(
+                Level(number, directions, self.merge, self.residual, self.input_dropout, self.weight_drop)
             )
-            for layer in range(self.num_layers)
-            for reverse in range(self.num_directions)
-        ]
+        if self.residual and not any(level.around for level in self._levels):
+            raise ValueError(
+                f"residual={self.residual!r} leads around layers above the first whose input and output are equally "
+                f"wide, and there is none: the outputs have widths {[level.output_size for level in self._levels]}"
+            )
+        self._directions = [direction for level in self._levels for direction in level.directions]
+        self._form = StateForm(
+            self.cell, 1 + self.bidirectional, [level.directions[0].state_sizes for level in self._levels]
+        )
+        self.output_size = self._levels[-1].output_size
+        self.num_directions = (2 if self.merge == "concat" else 0) if bidirectional else 1
         shapes: dict[str, tuple[int, ...]] = {}
-        for direction in self._directions:
-            shapes |= direction.shapes()
+        for level in self._levels:
+            shapes |= level.shapes()
         self.block = Block(shapes, float_dtype(dtype))
         rng = np.random.default_rng(seed)
-        for direction in self._directions:
-            direction.initialise(self.block, rng)
+        for level in self._levels:
+            level.initialise(self.block, rng)
         self._cache_packed: dict[str, Any] = {}
+
+    def _check_combination(self) -> None:
+        if self.padding not in ("zeros", "hold"):
+            raise ValueError(f"padding must be 'zeros' or 'hold', got {self.padding!r}")
+        if self.merge != "concat" and not self.bidirectional:
+            raise ValueError(f"merge={self.merge!r} is for two directions: it needs bidirectional=True")
+        if self.merge is None and self.num_layers > 1:
+            raise ValueError(
+                "merge=None gives two outputs, which no layer above can take: it needs num_layers=1. Put a layer with "
+                "merge='concat' below"
+            )
+        if self.padding == "hold" and self.residual and self.merge != "concat":
+            raise ValueError(
+                f"padding='hold' holds each direction's output, but with merge={self.merge!r} and residual they cannot "
+                "be told apart: use merge='concat' or padding='zeros'"
+            )
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
@@ -84,60 +149,95 @@ class Recurrent(StatefulLayer):
 
     def config(self) -> dict[str, Any]:
         """The constructor's arguments."""
+        width, values = self.hidden_size, {**vars(self), **self.first}
         return {
             "input_size": self.input_size,
-            "hidden_size": self.hidden_size,
+            "hidden_size": width if isinstance(width, int) else list(width),
             "num_layers": self.num_layers,
             "bias": self.bias,
             "bidirectional": self.bidirectional,
             "dropout": self.dropout,
             "dtype": str(self.block.dtype),
+            **{name: values[name] for name, usual in _LATER.items() if values.get(name, usual) != usual},
             **self.options,
         }
 
+    def output_shape(self, shape: tuple[Axis, ...]) -> tuple[Axis, ...]:
+        """The shape that comes of an input shape; with merge=None that of both outputs stacked."""
+        shape = super().output_shape(shape)
+        return shape if self.merge is not None else (2, *shape)
+
+    def learn_directions(self, directions: int | None) -> None:
+        """Refuse a place in a model that hands one array from layer to layer, where there are two."""
+        if self.merge is None:
+            raise ValueError(
+                f"{type(self).__name__}(merge=None) gives two outputs, and a Sequential hands on one: use "
+                "merge='concat', or call the layer by itself"
+            )
+
     def __call__(  # type: ignore[override]
-        self, x: Any, state: Any = None, *, lengths: Any = None, time_major: bool = False, out: Array | None = None
-    ) -> tuple[Array, Any]:
+        self,
+        x: Any,
+        state: Any = None,
+        *,
+        lengths: Any = None,
+        mask: Any = None,
+        time_major: bool = False,
+        out: Array | None = None,
+    ) -> tuple[Any, Any]:
         """Inference: nothing is saved, and packed weights are kept while the parameters do not change.
 
         Parameters
         ----------
         x : array_like (B, T, I), (T, B, I) with `time_major`, or (T, I) for one sequence
             Any strides; real numbers of another dtype are cast to the layer's.
-        state : array (L·D, B, H), for the LSTM a pair (h, c), or None for zeros
-            Layer-major: layer 0 forward, layer 0 reverse, layer 1 forward ... Unbatched: (L·D, H).
+        state : array (L·D, B, H), for the LSTM a pair (h, c), or None
+            Layer-major: layer 0 forward, layer 0 reverse, layer 1 forward ... Unbatched: (L·D, H). Where the layers'
+            widths differ, a tuple with one entry for each layer, (D, B, H) or pairs of them. None is zeros, or the
+            learned state.
         lengths : array_like of int (B,), optional
             Valid steps of each sequence, 0 to T, in any order. The reverse direction starts at the last of them.
+        mask : array_like of bool, of the shape of x without its last axis, optional
+            Instead of lengths: True where a step is valid. The state passes over the others unchanged, wherever they
+            are: padding in front, holes.
         time_major : bool
         out : ndarray like y, optional
             Where y is written; any strides. It may overlap x and the state.
 
         Returns
         -------
-        y : ndarray (B, T, D·H), (T, B, D·H) or (T, D·H)
-            Zero beyond each sequence's end.
+        y : ndarray (B, T, D·H), (T, B, D·H) or (T, D·H); H wide where directions are merged; with merge=None a pair
+            At steps that are not valid zero, or with padding="hold" the output before, in each direction's order of
+            reading; zero before the first valid step.
         state : as the state given
-            After each sequence's last valid step (in reverse, its first).
+            After each sequence's last valid step (in reverse, its first); the state given where there is none.
 
         Raises
         ------
         ValueError, TypeError
             For wrong shapes, dtypes and lengths, before anything is computed.
         """
-        y, new, _, _ = self._run(x, state, lengths, time_major, out, None)
+        y, new, _ = self._run(x, state, lengths, mask, time_major, out, None)
         return y, new
 
     def forward(  # type: ignore[override]
-        self, x: Any, state: Any = None, *, lengths: Any = None, time_major: bool = False, rng: Any = None
-    ) -> tuple[tuple[Array, Any], Callable[..., Any]]:
+        self,
+        x: Any,
+        state: Any = None,
+        *,
+        lengths: Any = None,
+        mask: Any = None,
+        time_major: bool = False,
+        rng: Any = None,
+    ) -> tuple[tuple[Any, Any], Callable[..., Any]]:
         """Training: `((y, state), backward)`. x must not change before `backward` has run.
 
         Parameters
         ----------
-        x, state, lengths, time_major
+        x, state, lengths, mask, time_major
             As for a call.
         rng : None, int or numpy.random.Generator
-            For dropout between layers.
+            For everything that is dropped.
 
         Returns
         -------
@@ -148,44 +248,31 @@ class Recurrent(StatefulLayer):
             RuntimeError when it has run before or the parameters have changed.
         """
         once = BackwardOnce(self.slots())
-        y, new, saved, restore = self._run(x, state, lengths, time_major, None, draw_key(rng))
-        y_shape, D, H, dtype = y.shape, self.num_directions, self.hidden_size, self.block.dtype
-        key = saved.key
+        y, new, saved = self._run(x, state, lengths, mask, time_major, None, draw_key(rng))
+        shapes = tuple(each.shape for each in y) if self.merge is None else y.shape
 
         def backward(dy: Any, dstate: Any = None, grads: Any = None, need_dx: bool = True) -> tuple[Array | None, Any]:
-            if dy is not None:
-                dy = restore.enter(_check.output_gradient(dy, y_shape, dtype))
-            dh, dc = self._split_state(dstate, restore, "dstate")
+            dy = self._enter_dy(dy, shapes, saved.restore)
+            B, unbatched, dtype = saved.batch_size, saved.restore.unbatched, self.block.dtype
+            after = self._form.enter(dstate, B, unbatched, "dstate", dtype)
             once.start()
             found: dict[str, Array] = {}
             dx: Array | None = None
-            initial = self._new_state(restore)
-            for layer in range(self.num_layers - 1, -1, -1):
-                dx = None
-                ats = range(layer * D, layer * D + D)
-                halves = [None if dy is None else dy[..., d * H : (d + 1) * H] for d in range(D)]
-                calls = [
-                    partial(
-                        ops.backward,
-                        saved.calls[at],
-                        half,
-                        one_state(dh, dc, at),
-                        need_dx=need_dx or layer > 0,
-                        initial=tuple(part[at] for part in initial),
-                    )
-                    for at, half in zip(ats, halves, strict=True)
-                ]
-                for at, (part, _, named) in zip(ats, run_all(calls, saved.beside[layer]), strict=True):
-                    found |= self._directions[at].gradients(named)
-                    if dx is None:
-                        dx = part
-                    elif part is not None:
-                        dx += part
+            memory, initial = self._form.room(B, dtype)
+            for level, call in zip(reversed(self._levels), reversed(saved.calls), strict=True):
+                at = self._at(level)
+                dx, named = level.backward(self.block, call, dy, after[at], initial[at], need_dx or level.number > 0)
+                found |= named
                 dy = dx
-                if dx is not None and layer and self.dropout:
-                    dy = ops.dropout(dx, self.dropout, int(key), layer)
+                if dx is not None and level.number and self.dropout:
+                    dy = ops.dropout(dx, self.dropout, int(call.key), Masks.BETWEEN.stream(level.number))
+            if self.learned_state:
+                for direction, own in zip(self._directions, initial, strict=True):
+                    found |= direction.state_gradients(own, saved.learned)
             once.add(found, grads)
-            return None if dy is None else restore.leave(dy), self._leave_state(initial, restore)
+            if dx is not None:
+                dx = saved.restore.leave(dx if saved.valid is None else saved.valid.return_gradient(dx))
+            return dx, self._form.leave(memory, unbatched)
 
         return (y, new), backward
 
@@ -206,227 +293,116 @@ class Recurrent(StatefulLayer):
         return plan(self, batch_size, seq_len, lengths)
 
     def _stream_steps(self, rows: int) -> list[Any]:
-        from rnnfast.kernels._step import RecurrentStep
-
         if self.bidirectional:
             raise ValueError(
                 f"a bidirectional {type(self).__name__} cannot run step by step: its reverse direction starts at the "
                 "sequence's end"
             )
-        return [
-            RecurrentStep(direction.packed(self.block, self._cache_packed, False), rows)
-            for direction in self._directions
-        ]
+        return [step for level in self._levels for step in level.steps(self.block, self._cache_packed, rows)]
 
     def _join_steps(self, held: Iterator[tuple[Array, ...]]) -> Any:
-        states = islice(held, self.num_layers)
-        return self._leave_state([np.stack(part) for part in zip(*states, strict=True)], Orientation(False, False))
+        return self._form.join(islice(held, self.num_layers))
 
     def _split_steps(self, state: Any, rows: int) -> list[tuple[Array, ...]]:
-        first = ops.state_pair(state, "state")[0] if self.cell == "lstm" and state is not None else state
-        restore = Orientation(rows == 1 and np.ndim(first) == 2, False)
-        restore.state_shape = (self.num_layers, rows, self.hidden_size)
-        h, c = self._split_state(state, restore, "state")
-        if h is None:
+        if state is None:
             raise TypeError(f"state must be that of a {type(self).__name__}, got None")
-        h, c = np.require(h, requirements=["C", "A"]), None if c is None else np.require(c, requirements=["C", "A"])
-        return [(h[i],) if c is None else (h[i], c[i]) for i in range(self.num_layers)]
+        unbatched = rows == 1 and self._form.is_unbatched(state)
+        entered = self._form.enter(state, rows, unbatched, "state", self.block.dtype)
+        return [
+            tuple(np.require(array, requirements=["C", "A"]) for array in (each if self.cell == "lstm" else (each,)))
+            for each in entered
+        ]
 
     def _run(
-        self, x: Any, state: Any, lengths: Any, time_major: bool, out: Array | None, key: Any
-    ) -> tuple[Array, Any, Saved, Orientation]:
+        self, x: Any, state: Any, lengths: Any, mask: Any, time_major: bool, out: Array | None, key: Any
+    ) -> tuple[Any, Any, Saved]:
         """One pass over the grid; with a key, for training."""
-        x = np.asarray(x)
+        x, dtype = np.asarray(x), self.block.dtype
         if x.ndim not in (2, 3) or x.shape[-1] != self.input_size:
             wanted = "(T, B, {0}) or (T, {0})" if time_major else "(B, T, {0}) or (T, {0})"
             raise ValueError(f"x must have shape {wanted.format(self.input_size)}, got {x.shape}")
         restore = Orientation(x.ndim == 2, time_major)
-        if out is not None and (not isinstance(out, np.ndarray) or out.shape != (*x.shape[:-1], self.output_size)):
-            got = getattr(out, "shape", type(out).__name__)
-            raise ValueError(f"out must be an array of shape {(*x.shape[:-1], self.output_size)}, got {got}")
-        y_last = empty((*x.shape[:-1], self.output_size), self.block.dtype) if out is None else out
+        y = self._room((*x.shape[:-1], self.output_size)) if out is None else self._checked(out, x.shape)
+        valid = None
+        if mask is not None:
+            if lengths is not None:
+                raise ValueError("mask and lengths exclude each other: both say which steps are valid")
+            valid = ValidSteps(restore.enter(check_mask(mask, x.shape[:-1])), self.padding == "hold")
         x = restore.enter(x)
-        if restore.unbatched and lengths is not None:
-            lengths = ops.sequence_lengths(lengths, (x.shape[1],))
-        restore.state_shape = (len(self._directions), x.shape[0], self.hidden_size)
-        h, c = self._split_state(state, restore, "state")
-        D, H, new = self.num_directions, self.hidden_size, self._new_state(restore)
-        saved, training = Saved(key, [], []), key is not None
-        for layer in range(self.num_layers):
-            if layer == self.num_layers - 1:
-                y = restore.enter(y_last)
+        B = x.shape[0]
+        if lengths is not None and (restore.unbatched or self.residual or self.padding == "hold"):
+            lengths = ops.sequence_lengths(lengths, x.shape[restore.unbatched : 2])
+            if self.padding == "hold":
+                valid = ValidSteps(np.arange(x.shape[1]) < lengths[:, None], True)
+        given = self._form.enter(state, B, restore.unbatched, "state", dtype)
+        learned = self.learned_state and state is None
+        if learned:
+            given = [direction.initial_state(self.block, B) for direction in self._directions]
+        if valid is not None:
+            x, lengths = valid.gather(x), valid.lengths
+            valid = None if valid.plain else valid
+        memory, final = self._form.room(B, dtype)
+        saved = Saved([], restore, B, valid, learned)
+        for level in self._levels:
+            last, at = level.number == self.num_layers - 1, self._at(level)
+            if last:
+                own = tuple(map(restore.enter, y)) if self.merge is None else restore.enter(y)
                 if out is not None:  # which may be a part of what is still to be read
-                    x, h, c = (a.copy() if a is not None and np.may_share_memory(a, out) else a for a in (x, h, c))
+                    x, given = _apart(x, out), [_apart(each, out) for each in given]
             else:
-                y = empty((*x.shape[:-1], self.output_size), self.block.dtype)
-            ats = range(layer * D, layer * D + D)
-            packed = [self._directions[at].packed(self.block, self._cache_packed, training) for at in ats]
-            calls = [
-                partial(
-                    ops.forward,
-                    self.cell,
-                    None,
-                    x,
-                    one_state(h, c, at),
-                    lengths=lengths,
-                    reverse=d == 1,
-                    out=y[..., d * H : (d + 1) * H],
-                    save=training,
-                    packed=packed[d],
-                    final=tuple(part[at] for part in new),
-                    **self.options,
+                own = empty((*x.shape[:-1], level.output_size), dtype)
+            saved.calls.append(
+                level.forward(
+                    self.block, self._cache_packed, x, own, given[at], final[at], lengths, key, valid if last else None
                 )
-                for d, at in enumerate(ats)
-            ]
-            saved.beside.append(D == 2 and worth_side_by_side(packed[0], x.shape[0], x.shape[1]))
-            saved.calls.extend(call for _, _, call in run_all(calls, saved.beside[layer]))
-            x = y
-            if training and self.dropout and layer < self.num_layers - 1:
-                x = ops.dropout(x, self.dropout, int(key), layer + 1)
-        return y_last, self._leave_state(new, restore), saved, restore
+            )
+            x = own
+            if key is not None and self.dropout and not last:
+                x = ops.dropout(x, self.dropout, int(key), Masks.BETWEEN.stream(level.number + 1))
+        return y, self._form.leave(memory, restore.unbatched), saved
 
-    def _split_state(self, state: Any, restore: Orientation, name: str) -> tuple[Array | None, Array | None]:
-        """(h, c) of a state, each (L·D, B, H)."""
-        if state is None:
-            return None, None
-        if self.cell != "lstm":
-            return restore.enter_state(state, name, self.block.dtype), None
-        h, c = ops.state_pair(state, name)
+    def _at(self, level: Level) -> slice:
+        """Where the directions of a layer stand among all."""
+        D = len(level.directions)
+        return slice(level.number * D, level.number * D + D)
+
+    def _room(self, shape: tuple[int, ...]) -> Any:
+        if self.merge is not None:
+            return empty(shape, self.block.dtype)
+        return empty(shape, self.block.dtype), empty(shape, self.block.dtype)
+
+    def _checked(self, out: Any, shape: tuple[int, ...]) -> Array:
+        """`out`, of the shape and memory that is wanted for x of `shape`."""
+        wanted = (*shape[:-1], self.output_size)
+        if self.merge is None:
+            raise ValueError("out is one array, and with merge=None there are two outputs")
+        if not isinstance(out, np.ndarray) or out.shape != wanted:
+            raise ValueError(f"out must be an array of shape {wanted}, got {getattr(out, 'shape', type(out).__name__)}")
+        if out.dtype != self.block.dtype:
+            raise TypeError(f"out must be an array of dtype {self.block.dtype}, got {out.dtype}")
+        if not out.flags.writeable:
+            raise ValueError("out must be writeable, got a read-only array")
+        if not out.flags.c_contiguous and overlaps_itself(out):
+            raise ValueError(f"out must have memory for each element, got shape {out.shape} with strides {out.strides}")
+        return out
+
+    def _enter_dy(self, dy: Any, shapes: Any, restore: Orientation) -> Any:
+        """The gradient of y, checked, as (B, T, F); a pair of them with merge=None."""
         dtype = self.block.dtype
-        return restore.enter_state(h, f"h of {name}", dtype), restore.enter_state(c, f"c of {name}", dtype)
-
-    def _new_state(self, restore: Orientation) -> list[Array]:
-        """Room for h, and c of an LSTM, of every direction."""
-        return [np.empty(restore.state_shape, self.block.dtype) for _ in range(2 if self.cell == "lstm" else 1)]
-
-    def _leave_state(self, state: list[Array], restore: Orientation) -> Any:
-        if restore.unbatched:
-            state = [part[:, 0] for part in state]
-        return LSTMState(*state) if self.cell == "lstm" else state[0]
-
-
-_ARGUMENTS = """
-    Parameters
-    ----------
-    input_size, hidden_size : int
-        I, the features of x_t; H, the units.
-    num_layers : int
-        Layers on top of each other.
-    bias : True, False or "double"
-        One bias a gate, none, or PyTorch's pair `bias_ih` and `bias_hh`.
-    bidirectional : bool
-        Two directions, their outputs side by side on the last axis.
-    dropout : float
-        Of the output of each layer but the last, while training.
-    dtype : str
-        "float32" or "float64".
-    seed : None, int or numpy.random.Generator
-        For the first weights: Glorot uniform input weights, orthogonal recurrent weights, gate by gate; biases zero,
-        but one for the forget gate of the LSTM.
-"""
-_NAMES = """
-    Notes
-    -----
-    Parameters: `weight_ih_l0` (G·H, I), `weight_hh_l0` (G·H, H), `bias_l0` (G·H,), `..._reverse` for the other
-    direction and `_l1` and so on for the layers above.
-"""
+        if dy is None:
+            return None
+        if self.merge is not None:
+            return restore.enter(_check.output_gradient(dy, shapes, dtype))
+        if not isinstance(dy, (tuple, list)) or len(dy) != 2:
+            raise ValueError(f"dy must be a pair as y is, one for each direction, got {type(dy).__name__}")
+        return [
+            None if each is None else restore.enter(_check.output_gradient(each, shape, dtype))
+            for each, shape in zip(dy, shapes, strict=True)
+        ]
 
 
-class RNN(Recurrent):
-    __doc__ = f"""h' = f(W x + R h + b) at every step (Elman 1990), with f the activation.
-{_ARGUMENTS}    activation : "tanh", "relu" or "identity"
-{_NAMES}
-    Examples
-    --------
-    >>> layer = RNN(3, 4, seed=0)
-    >>> y, h = layer(np.ones((2, 5, 3)))
-    >>> y.shape, h.shape
-    ((2, 5, 4), (1, 2, 4))
-    """
-    cell = "rnn"
-
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        num_layers: int = 1,
-        *,
-        bias: bool | str = True,
-        bidirectional: bool = False,
-        dropout: float = 0.0,
-        activation: str = "tanh",
-        dtype: Any = "float32",
-        seed: Any = None,
-    ):
-        super().__init__(
-            input_size, hidden_size, num_layers, bias=bias, bidirectional=bidirectional, dropout=dropout, dtype=dtype,
-            seed=seed, activation=activation,
-        )  # fmt: skip
-
-
-class LSTM(Recurrent):
-    __doc__ = f"""i, f, o = σ(W x + R h + b), g = tanh(W x + R h + b), c' = f·c + i·g, h' = o·tanh(c') at every step
-    (Hochreiter and Schmidhuber 1997; Gers, Schmidhuber and Cummins 2000). Gates are stacked in the order i f g o.
-{_ARGUMENTS}{_NAMES}
-    Examples
-    --------
-    >>> layer = LSTM(3, 4, bidirectional=True, seed=0)
-    >>> y, (h, c) = layer(np.ones((2, 5, 3)), lengths=[5, 2])
-    >>> y.shape, h.shape, float(y[1, 2:].sum())
-    ((2, 5, 8), (2, 2, 4), 0.0)
-    """
-    cell = "lstm"
-
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        num_layers: int = 1,
-        *,
-        bias: bool | str = True,
-        bidirectional: bool = False,
-        dropout: float = 0.0,
-        dtype: Any = "float32",
-        seed: Any = None,
-    ):
-        super().__init__(
-            input_size, hidden_size, num_layers, bias=bias, bidirectional=bidirectional, dropout=dropout, dtype=dtype,
-            seed=seed,
-        )  # fmt: skip
-
-
-class GRU(Recurrent):
-    __doc__ = f"""r, z = σ(W x + R h + b); with reset="after" n = tanh(W x + b + r·(R h + b_hn)), as in cuDNN, with
-    reset="before" n = tanh(W x + R (r·h) + b) (Cho et al. 2014). With update="keep" h' = (1 - z)·n + z·h, with
-    update="new" h' = (1 - z)·h + z·n (Chung et al. 2014). Gates are stacked in the order r z n.
-{_ARGUMENTS}    reset : "after" or "before"
-    update : "keep" or "new"
-{_NAMES}    With reset="after" and bias=True there is `bias_hn_l0` (H,) too.
-
-    Examples
-    --------
-    >>> layer = GRU(3, 4, num_layers=2, seed=0)
-    >>> y, h = layer(np.ones((2, 5, 3)))
-    >>> y.shape, h.shape, layer.num_params
-    ((2, 5, 4), (2, 2, 4), 212)
-    """
-    cell = "gru"
-
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        num_layers: int = 1,
-        *,
-        bias: bool | str = True,
-        bidirectional: bool = False,
-        dropout: float = 0.0,
-        reset: str = "after",
-        update: str = "keep",
-        dtype: Any = "float32",
-        seed: Any = None,
-    ):
-        super().__init__(
-            input_size, hidden_size, num_layers, bias=bias, bidirectional=bidirectional, dropout=dropout, dtype=dtype,
-            seed=seed, reset=reset, update=update,
-        )  # fmt: skip
+def _apart(arrays: Any, out: Array) -> Any:
+    """Arrays, or a pair of them, in memory that `out` has no part in."""
+    if isinstance(arrays, tuple):
+        return tuple(_apart(each, out) for each in arrays)
+    return arrays.copy() if arrays is not None and np.may_share_memory(arrays, out) else arrays

@@ -31,8 +31,9 @@ class Flatten(Layer):
     def output_shape(self, shape: tuple[Axis, ...]) -> tuple[Axis, ...]:
         """The shape that comes of an input shape."""
         steps, features = shape[-2:]
-        both = isinstance(steps, int) and isinstance(features, int)
-        return (*shape[:-2], steps * features if both else f"{steps}·{features}")
+        if isinstance(steps, int) and isinstance(features, int):
+            return (*shape[:-2], steps * features)
+        return (*shape[:-2], f"{steps}·{features}")
 
     def output_lengths(self, lengths: Any) -> None:
         """None: there is no time any more."""

@@ -1,6 +1,6 @@
 """One step at a time, with the state kept between calls."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -50,6 +50,7 @@ class Stream(StreamBase):
         self._layer = layer
         self._versions = _versions(layer)
         super().__init__(parts_of(layer, self.batch_size), self.batch_size)
+        self._held = stateful_steps(self.parts)
         self._all = np.arange(self.batch_size)
 
     def run(self, x: Any) -> Array:
@@ -101,7 +102,7 @@ class Stream(StreamBase):
         else:
             numbers = self._all if rows is None else row_numbers(rows, self.batch_size)
         with self:
-            for step in self.stateful:
+            for step in self._held:
                 step.clear(numbers)
 
     def snapshot(self) -> Any:
@@ -121,12 +122,12 @@ class Stream(StreamBase):
             self._set_state(state)
 
     def _state(self) -> Any:
-        return self._layer._join_steps(iter([step.get(self._all) for step in self.stateful]))
+        return self._layer._join_steps(iter([step.get(self._all) for step in self._held]))
 
     def _set_state(self, state: Any) -> None:
         # All of it is checked before the first step changes.
         arrays = self._layer._split_steps(state, self.batch_size)
-        for step, each in zip(self.stateful, arrays, strict=True):
+        for step, each in zip(self._held, arrays, strict=True):
             step.set(self._all, *each)
 
 
@@ -168,6 +169,12 @@ def parts_of(layer: Layer, rows: int) -> list[Any]:
             parts.append(one)
     close()
     return parts or [partial(_check.real, dtype=None)]
+
+
+def stateful_steps(parts: Iterable[Any]) -> list[Any]:
+    """The steps that hold a state, in order: compiled ones, and Python's with the same `clear`, `get` and `set`."""
+    steps = [step for part in parts for step in (part.steps if isinstance(part, Line) else (part,))]
+    return [step for step in steps if getattr(step, "has_state", False)]
 
 
 def _numbers(x: Any, count: int, width: int, dtype: np.dtype) -> Array:

@@ -3,14 +3,19 @@
 from typing import Any
 
 import rnnfast.layers
+import rnnfast.models
 from rnnfast.layers._base import Layer
+from rnnfast.models._network import Network
 
 _LAYERS = (
     *("RNN", "LSTM", "GRU", "RNNCell", "LSTMCell", "GRUCell"),
     *("Linear", "Embedding", "Dropout", "Last", "Attention"),
+    *("Add", "Average", "Concatenate", "Multiply"),
     *("Activation", "SpatialDropout", "GaussianNoise", "LayerNorm", "BatchNorm"),
-    *("MeanPool", "MaxPool", "Flatten", "Repeat"),
+    *("MeanPool", "MaxPool", "Flatten", "Repeat", "Conv1D"),
 )
+
+_MODELS = ("Sequential",)
 
 
 def describe(layer: Layer, seen: dict[int, int] | None = None) -> dict[str, Any]:
@@ -19,17 +24,16 @@ def describe(layer: Layer, seen: dict[int, int] | None = None) -> dict[str, Any]
     Returns
     -------
     dict
-        `class` and `config`; a model's config holds the plans of its `layers`, and a layer among a layer's arguments
+        `class` and `config`; a model's config holds the plans of its layers, and a layer among a layer's arguments
         stands there as its plan. A layer that came before, counted depth first from 0, is `{"same_as": number}`.
     """
     seen = {} if seen is None else seen
     if id(layer) in seen:
         return {"same_as": seen[id(layer)]}
     seen[id(layer)] = len(seen)
-    layers = getattr(layer, "layers", None)
     name = type(layer).__name__
-    if isinstance(layers, tuple):
-        return {"class": name, "config": {"layers": [describe(inner, seen) for inner in layers]}}
+    if isinstance(layer, Network):
+        return {"class": name, "config": layer.plan(lambda inner: describe(inner, seen))}
     if getattr(rnnfast.layers, name, None) is not type(layer):
         raise TypeError(f"{name} is not one of rnnfast's layers and cannot be described")
     config = {
@@ -59,12 +63,8 @@ def rebuild(plan: Any, seen: list[Layer] | None = None) -> Layer:
         raise ValueError(f"layer {name!r:.60} has no config")
     place = len(seen)
     seen.append(None)  # type: ignore[arg-type]
-    if name == "Sequential":
-        from rnnfast.models.sequential import Sequential
-
-        if set(config) != {"layers"} or not isinstance(config["layers"], list):
-            raise ValueError("the config of a Sequential must be a list of layers")
-        layer: Layer = Sequential(*(rebuild(inner, seen) for inner in config["layers"]))
+    if name in _MODELS:
+        layer: Layer = getattr(rnnfast.models, name).from_plan(config, lambda inner: rebuild(inner, seen))
     elif name in _LAYERS:
         config = {key: rebuild(value, seen) if _is_plan(value) else value for key, value in config.items()}
         try:

@@ -1,30 +1,15 @@
 """Layers one after another."""
 
-from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Callable, Iterator
+from typing import Any, cast
 
 import numpy as np
 
-from rnnfast.layers._base import (
-    Axis,
-    Backward,
-    BackwardOnce,
-    Block,
-    Layer,
-    StatefulLayer,
-    contiguous_runs,
-    draw_key,
-    lay_end_to_end,
-    table,
-    unique_blocks,
-)
-from rnnfast.models._architecture import describe
-
-if TYPE_CHECKING:
-    from rnnfast.training.history import History
+from rnnfast.layers._base import Axis, Backward, BackwardOnce, Layer, StatefulLayer, draw_key, table
+from rnnfast.models._network import Network
 
 
-class Sequential(Layer):
+class Sequential(Network):
     """A network whose layers follow one another, itself a layer.
 
     Parameters
@@ -54,9 +39,6 @@ class Sequential(Layer):
     """
 
     has_state = True
-    loss: Any = None
-    metrics: tuple[Any, ...] = ()
-    _cache_slots: dict[str, tuple[Block, str]] | None = None
 
     def __init__(self, *layers: Layer):
         if not layers:
@@ -67,11 +49,7 @@ class Sequential(Layer):
         self.layers = layers
         self._check_sizes()
         self.learn_directions(None)
-        blocks = self.blocks()
-        if len({block.dtype for block in blocks}) > 1:
-            found = ", ".join(f"{i} {type(layer).__name__} {layer.dtype}" for i, layer in enumerate(layers))
-            raise ValueError(f"all layers of a model must have one dtype, got {found}")
-        lay_end_to_end(blocks)
+        self._lay_out()
 
     def _check_sizes(self) -> None:
         shape = self.layers[0].input_shape
@@ -97,53 +75,19 @@ class Sequential(Layer):
         found = [layer.num_directions for layer in self.layers if layer.num_directions is not None]
         return found[-1] if found else None
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-        lay_end_to_end(self.blocks())
+    def _children(self) -> list[tuple[str, Layer]]:
+        return [(str(i), layer) for i, layer in enumerate(self.layers)]
 
-    def blocks(self) -> list[Block]:
-        """The parameter blocks in order, each once."""
-        return unique_blocks(block for layer in self.layers for block in layer.blocks())
+    def plan(self, describe: Callable[[Layer], dict[str, Any]]) -> dict[str, Any]:
+        """The plans of the layers, in order."""
+        return {"layers": [describe(layer) for layer in self.layers]}
 
-    def slots(self) -> dict[str, tuple[Block, str]]:
-        """Where each parameter lives, by name; a layer used twice goes by its first index."""
-        if self._cache_slots is None:
-            self._cache_slots = self._numbered([layer.slots() for layer in self.layers])
-        return self._cache_slots
-
-    def buffer_slots(self) -> dict[str, tuple[Block, str]]:
-        """Where each buffer lives, by name."""
-        return self._numbered([layer.buffer_slots() for layer in self.layers])
-
-    @staticmethod
-    def _numbered(slots: list[dict[str, tuple[Block, str]]]) -> dict[str, tuple[Block, str]]:
-        found: dict[tuple[int, str], tuple[str, tuple[Block, str]]] = {}
-        for i, named in enumerate(slots):
-            for name, (block, inner) in named.items():
-                found.setdefault((id(block), inner), (f"{i}.{name}", (block, inner)))
-        return dict(found.values())
-
-    @property
-    def flat_data(self) -> np.ndarray:
-        """All parameters as one 1-D array. Whoever writes to it calls `changed()` on every block."""
-        return self._flat(1)
-
-    @property
-    def flat_grad(self) -> np.ndarray:
-        """All gradients as one 1-D array."""
-        return self._flat(2)
-
-    def _flat(self, which: int) -> np.ndarray:
-        runs = list(contiguous_runs(self.blocks()))
-        if not runs:
-            return np.zeros(0, np.float32)
-        if len(runs) > 1:
-            raise RuntimeError("a layer of this model has moved to another model: there is no one flat buffer")
-        return runs[0][which]  # type: ignore[return-value]
-
-    def config(self) -> dict[str, Any]:
-        """The plans of the layers."""
-        return describe(self)["config"]
+    @classmethod
+    def from_plan(cls, config: dict[str, Any], rebuild: Callable[[Any], Layer]) -> "Sequential":
+        """The model of such a plan."""
+        if set(config) != {"layers"} or not isinstance(config["layers"], list):
+            raise ValueError("the config of a Sequential must be a list of layers")
+        return cls(*map(rebuild, config["layers"]))
 
     def __repr__(self) -> str:
         return f"Sequential({', '.join(map(repr, self.layers))})"
@@ -272,18 +216,6 @@ class Sequential(Layer):
 
         return backward
 
-    def _by_name(self, found: dict[int, dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
-        """Gradients of each layer object, by the names that the model gives them."""
-        names = {(id(block), inner): name for name, (block, inner) in self.slots().items()}
-        total: dict[str, np.ndarray] = {}
-        for layer in {id(layer): layer for layer in self.layers}.values():
-            for inner_name, (block, inner) in layer.slots().items():
-                name = names[id(block), inner]
-                if inner_name in found[id(layer)]:
-                    gradient = found[id(layer)][inner_name]
-                    total[name] = total[name] + gradient if name in total else gradient
-        return total
-
     def _states(self, state: Any, name: str = "state") -> tuple[Any, ...]:
         count = sum(layer.has_state for layer in self.layers)
         if state is None:
@@ -292,73 +224,3 @@ class Sequential(Layer):
             got = f"a tuple of {len(state)}" if isinstance(state, tuple) else type(state).__name__
             raise ValueError(f"{name} must be a tuple as this model returns it, of {count} entries, got {got}")
         return state
-
-    def fit(
-        self,
-        x: Any,
-        y: Any,
-        *,
-        loss: Any,
-        optimizer: Any = "adam",
-        epochs: int = 1,
-        batch_size: int = 32,
-        lengths: Any = None,
-        validation_split: float = 0.0,
-        validation_data: tuple[Any, ...] | None = None,
-        shuffle: bool = True,
-        metrics: Iterable[Any] = (),
-        callbacks: Iterable[Callable[..., Any] | Any] = (),
-        seed: Any = None,
-        verbose: bool = True,
-    ) -> "History":
-        """Train on arrays; see `rnnfast.training.fit.fit` for the arguments. Returns a History."""
-        from rnnfast.training.fit import fit
-
-        return fit(
-            self,
-            x,
-            y,
-            loss=loss,
-            optimizer=optimizer,
-            epochs=epochs,
-            batch_size=batch_size,
-            lengths=lengths,
-            validation_split=validation_split,
-            validation_data=validation_data,
-            shuffle=shuffle,
-            metrics=metrics,
-            callbacks=callbacks,
-            seed=seed,
-            verbose=verbose,
-        )
-
-    def evaluate(
-        self,
-        x: Any,
-        y: Any,
-        *,
-        lengths: Any = None,
-        loss: Any = None,
-        metrics: Iterable[Any] | None = None,
-        batch_size: int = 32,
-    ) -> dict[str, float]:
-        """Loss and metrics on arrays, by name; without arguments those of the last `fit`.
-
-        Raises
-        ------
-        ValueError
-            When neither `loss` nor an earlier `fit` says which loss.
-        """
-        from rnnfast.training.evaluate import evaluate
-
-        loss = self.loss if loss is None else loss
-        if loss is None:
-            raise ValueError("evaluate needs loss=, as this model has not been fitted")
-        metrics = self.metrics if metrics is None else metrics
-        return evaluate(self, x, y, loss=loss, lengths=lengths, metrics=metrics, batch_size=batch_size)
-
-    def predict(self, x: Any, *, lengths: Any = None, batch_size: int = 32) -> np.ndarray:
-        """Outputs for all of `x`, computed `batch_size` sequences at a time."""
-        from rnnfast.training.evaluate import predict
-
-        return predict(self, x, lengths=lengths, batch_size=batch_size)

@@ -1,0 +1,180 @@
+"""What models made of layers share: one flat buffer of parameters, their names, and the verbs."""
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rnnfast.layers._base import Block, Layer, contiguous_runs, lay_end_to_end, unique_blocks
+
+if TYPE_CHECKING:
+    from rnnfast.training.history import History
+
+Slots = dict[str, tuple[Block, str]]
+
+
+class Network(Layer):
+    """A layer made of layers; a subclass says by what names in `_children`, and by what plan in `plan`."""
+
+    loss: Any = None
+    metrics: tuple[Any, ...] = ()
+    _cache_slots: Slots | None = None
+
+    def _children(self) -> list[tuple[str, Layer]]:
+        """Names and layers in order; a layer used twice comes twice."""
+        raise NotImplementedError
+
+    def plan(self, describe: Callable[[Layer], dict[str, Any]]) -> dict[str, Any]:
+        """The config as JSON can hold it; `describe` gives the plan of a layer inside."""
+        raise NotImplementedError
+
+    @classmethod
+    def from_plan(cls, config: dict[str, Any], rebuild: Callable[[Any], Layer]) -> "Network":
+        """The model of such a config; `rebuild` gives the layer of a plan.
+
+        Raises
+        ------
+        ValueError, TypeError
+            When the config is malformed.
+        """
+        raise NotImplementedError
+
+    def _lay_out(self) -> None:
+        """Move all parameters into one flat buffer."""
+        blocks = self.blocks()
+        if len({block.dtype for block in blocks}) > 1:
+            found = ", ".join(f"{name} {type(layer).__name__} {layer.dtype}" for name, layer in self._children())
+            raise ValueError(f"all layers of a model must have one dtype, got {found}")
+        lay_end_to_end(blocks)
+
+    def config(self) -> dict[str, Any]:
+        """The plans of the layers."""
+        from rnnfast.models._architecture import describe
+
+        return describe(self)["config"]
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        lay_end_to_end(self.blocks())
+
+    def blocks(self) -> list[Block]:
+        """The parameter blocks in order, each once."""
+        return unique_blocks(block for _, layer in self._children() for block in layer.blocks())
+
+    def slots(self) -> dict[str, tuple[Block, str]]:
+        """Where each parameter lives, by name; a layer used twice goes by its first name."""
+        if self._cache_slots is None:
+            self._cache_slots = _by_place((name, layer.slots()) for name, layer in self._children())
+        return self._cache_slots
+
+    def buffer_slots(self) -> dict[str, tuple[Block, str]]:
+        """Where each buffer lives, by name."""
+        return _by_place((name, layer.buffer_slots()) for name, layer in self._children())
+
+    @property
+    def flat_data(self) -> np.ndarray:
+        """All parameters as one 1-D array. Whoever writes to it calls `changed()` on every block."""
+        return self._flat(1)
+
+    @property
+    def flat_grad(self) -> np.ndarray:
+        """All gradients as one 1-D array."""
+        return self._flat(2)
+
+    def _flat(self, which: int) -> np.ndarray:
+        runs = list(contiguous_runs(self.blocks()))
+        if not runs:
+            return np.zeros(0, np.float32)
+        if len(runs) > 1:
+            raise RuntimeError("a layer of this model has moved to another model: there is no one flat buffer")
+        return runs[0][which]  # type: ignore[return-value]
+
+    def _by_name(self, found: dict[int, dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+        """Gradients of each layer object, by the names that the model gives them."""
+        names = {(id(block), inner): name for name, (block, inner) in self.slots().items()}
+        total: dict[str, np.ndarray] = {}
+        for layer in {id(layer): layer for _, layer in self._children()}.values():
+            for inner_name, (block, inner) in layer.slots().items():
+                name = names[id(block), inner]
+                if inner_name in found[id(layer)]:
+                    gradient = found[id(layer)][inner_name]
+                    total[name] = total[name] + gradient if name in total else gradient
+        return total
+
+    def fit(
+        self,
+        x: Any,
+        y: Any,
+        *,
+        loss: Any,
+        optimizer: Any = "adam",
+        epochs: int = 1,
+        batch_size: int = 32,
+        lengths: Any = None,
+        validation_split: float = 0.0,
+        validation_data: tuple[Any, ...] | None = None,
+        shuffle: bool = True,
+        metrics: Iterable[Any] = (),
+        callbacks: Iterable[Callable[..., Any] | Any] = (),
+        seed: Any = None,
+        verbose: bool = True,
+    ) -> "History":
+        """Train on arrays; see `rnnfast.training.fit.fit` for the arguments. Returns a History."""
+        from rnnfast.training.fit import fit
+
+        return fit(
+            self,
+            x,
+            y,
+            loss=loss,
+            optimizer=optimizer,
+            epochs=epochs,
+            batch_size=batch_size,
+            lengths=lengths,
+            validation_split=validation_split,
+            validation_data=validation_data,
+            shuffle=shuffle,
+            metrics=metrics,
+            callbacks=callbacks,
+            seed=seed,
+            verbose=verbose,
+        )
+
+    def evaluate(
+        self,
+        x: Any,
+        y: Any,
+        *,
+        lengths: Any = None,
+        loss: Any = None,
+        metrics: Iterable[Any] | None = None,
+        batch_size: int = 32,
+    ) -> dict[str, float]:
+        """Loss and metrics on arrays, by name; without arguments those of the last `fit`.
+
+        Raises
+        ------
+        ValueError
+            When neither `loss` nor an earlier `fit` says which loss.
+        """
+        from rnnfast.training.evaluate import evaluate
+
+        loss = self.loss if loss is None else loss
+        if loss is None:
+            raise ValueError("evaluate needs loss=, as this model has not been fitted")
+        metrics = self.metrics if metrics is None else metrics
+        return evaluate(self, x, y, loss=loss, lengths=lengths, metrics=metrics, batch_size=batch_size)
+
+    def predict(self, x: Any, *, lengths: Any = None, batch_size: int = 32) -> np.ndarray:
+        """Outputs for all of `x`, computed `batch_size` sequences at a time."""
+        from rnnfast.training.evaluate import predict
+
+        return predict(self, x, lengths=lengths, batch_size=batch_size)
+
+
+def _by_place(slots: Iterable[tuple[str, Slots]]) -> Slots:
+    found: dict[tuple[int, str], tuple[str, tuple[Block, str]]] = {}
+    for prefix, named in slots:
+        for name, (block, inner) in named.items():
+            found.setdefault((id(block), inner), (f"{prefix}.{name}", (block, inner)))
+    return dict(found.values())
