@@ -241,3 +241,12 @@ def test_running_statistics_are_stored_and_wanted(tmp_path):
     path.write_bytes(to_bytes(tensors, metadata))
     with pytest.raises(ValueError, match=r"lacks tensor '1\.running_mean'"):
         rnnfast.load(path)
+
+
+def test_frozen_parameters_come_back_frozen(tmp_path):
+    before = model()
+    before.freeze("0.*", "1.weight_hh*", "4.bias")
+    before.save(tmp_path / "m")
+    after = rnnfast.load(tmp_path / "m")
+    assert after.frozen_names == ["0.weight", "1.weight_hh_l0", "1.weight_hh_l0_reverse", "4.bias"]
+    assert pickle.loads(pickle.dumps(before)).frozen_names == after.frozen_names

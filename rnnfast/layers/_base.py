@@ -1,6 +1,7 @@
 """What all layers share: parameters by name, gradients, copies, the summary, and the verbs."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from rnnfast.layers._block import (
     float_dtype,
     lay_end_to_end,
     real_array,
+    trained_parts,
     unique_blocks,
 )
 from rnnfast.layers._key import Key, draw_key
@@ -32,8 +34,10 @@ __all__ = [
     "draw_key",
     "float_dtype",
     "lay_end_to_end",
+    "matching",
     "real_array",
     "table",
+    "trained_parts",
     "unique_blocks",
 ]
 
@@ -228,14 +232,52 @@ class Layer:
 
     @property
     def frozen(self) -> bool:
-        """Whether optimizers leave every parameter as it is. Setting it sets all blocks."""
-        blocks = self.blocks()
-        return bool(blocks) and all(block.frozen for block in blocks)
+        """Whether training leaves every parameter as it is. Setting it sets all of them."""
+        slots = self.slots()
+        return bool(slots) and len(self.frozen_names) == len(slots)
 
     @frozen.setter
     def frozen(self, value: bool) -> None:
         for block in self.blocks():
             block.frozen = bool(value)
+
+    @property
+    def frozen_names(self) -> list[str]:
+        """The parameters that training leaves as they are."""
+        return [name for name, (block, inner) in self.slots().items() if inner in block.frozen_names]
+
+    def freeze(self, *patterns: str) -> None:
+        """Leave parameters as they are while training: optimizers, regularizers and constraints skip them.
+
+        Parameters
+        ----------
+        *patterns : str
+            Names of parameters, with `*` for any text, as in `"weight_hh*"`. None of them means all parameters.
+
+        Raises
+        ------
+        ValueError
+            When a pattern fits no parameter; nothing is frozen then.
+
+        Examples
+        --------
+        >>> from rnnfast.layers import LSTM
+        >>> layer = LSTM(3, 4)
+        >>> layer.freeze("weight_*")
+        >>> layer.frozen_names, layer.frozen
+        (['weight_ih_l0', 'weight_hh_l0'], False)
+        """
+        self._freeze(patterns, True)
+
+    def unfreeze(self, *patterns: str) -> None:
+        """Let parameters learn again, chosen as `freeze` chooses them."""
+        self._freeze(patterns, False)
+
+    def _freeze(self, patterns: tuple[str, ...], frozen: bool) -> None:
+        slots = self.slots()
+        for name in dict.fromkeys(name for each in patterns for name in matching(each, slots)) if patterns else slots:
+            block, inner = slots[name]
+            block.freeze(inner, frozen)
 
     def zero_grad(self) -> None:
         """Set all gradients to zero."""
@@ -250,7 +292,7 @@ class Layer:
     def _sizes(self) -> tuple[int, int]:
         """How many numbers there are in parameters and buffers, and how many of them no optimizer changes."""
         kept = sum(block.size for block in self.buffer_blocks())
-        return self.num_params + kept, kept + sum(block.size for block in self.blocks() if block.frozen)
+        return self.num_params + kept, kept + sum(block.frozen_size for block in self.blocks())
 
     def save(self, path: Any) -> None:
         """Write architecture and weights to a safetensors file (see `rnnfast.files.save`)."""
@@ -302,6 +344,21 @@ class StatefulLayer(Layer):
     def output_shape(self, shape: tuple[Axis, ...]) -> tuple[Axis, ...]:
         """The shape that comes of an input shape."""
         return (*shape[:-1], self.output_size)
+
+
+def matching(pattern: str, names: Iterable[str]) -> list[str]:
+    """The parameters' names that a pattern fits.
+
+    Raises
+    ------
+    ValueError
+        When there is none.
+    """
+    names = list(names)
+    found = [name for name in names if fnmatchcase(name, pattern)]
+    if not found:
+        raise ValueError(f"{pattern!r} fits no parameter; there are {', '.join(names) or 'none'}")
+    return found
 
 
 def table(rows: list[tuple[str, tuple[Axis, ...], int]], total: int, fixed: int = 0) -> str:

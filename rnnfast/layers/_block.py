@@ -68,8 +68,8 @@ class Block:
         All parameters and all gradients as 1-D arrays. Whoever writes to `data` calls `changed()` afterwards.
     version : int
         Grows with every change of a value. What is derived from the parameters (packed weights) is keyed by it.
-    frozen : bool
-        Optimizers skip a frozen block.
+    frozen_names : frozenset of str
+        Parameters that training leaves as they are: optimizers, regularizers and constraints skip them.
     lock : threading.Lock
         Held while gradients are added and parameters are set.
     """
@@ -79,7 +79,7 @@ class Block:
         self.shapes = {name: tuple(int(n) for n in shape) for name, shape in shapes.items()}
         self.size = sum(math.prod(shape) for shape in self.shapes.values())
         self.version = 0
-        self.frozen = False
+        self.frozen_names: frozenset[str] = frozenset()
         self.lock = threading.Lock()
         self.planned = is_planning()
         if not self.planned:
@@ -101,6 +101,24 @@ class Block:
     def names(self) -> tuple[str, ...]:
         """The parameters' names, in order."""
         return tuple(self.shapes)
+
+    @property
+    def frozen(self) -> bool:
+        """Whether every parameter is frozen. Setting it sets all."""
+        return len(self.frozen_names) == len(self.shapes) > 0
+
+    @frozen.setter
+    def frozen(self, value: bool) -> None:
+        self.frozen_names = frozenset(self.shapes if value else ())
+
+    def freeze(self, name: str, frozen: bool = True) -> None:
+        """Freeze one parameter, or let it learn again."""
+        self.frozen_names = self.frozen_names | {name} if frozen else self.frozen_names - {name}
+
+    @property
+    def frozen_size(self) -> int:
+        """How many numbers are frozen."""
+        return sum(math.prod(self.shapes[name]) for name in self.frozen_names)
 
     def array(self, name: str) -> np.ndarray:
         """A read-only view of one parameter."""
@@ -152,13 +170,13 @@ class Block:
             "shapes": self.shapes,
             "data": self.data.copy(),
             "version": self.version,
-            "frozen": self.frozen,
+            "frozen_names": self.frozen_names,
         }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__init__(state["shapes"], state["data"].dtype)  # type: ignore[misc]
         self.data[...] = state["data"]
-        self.version, self.frozen = state["version"], state["frozen"]
+        self.version, self.frozen_names = state["version"], state["frozen_names"]
 
 
 def real_array(value: Any, name: str) -> np.ndarray:
@@ -203,6 +221,23 @@ def contiguous_runs(blocks: Sequence[Block]) -> Iterator[tuple[list[Block], np.n
         run.append(block)
     if run:
         yield run, _spanning(run[0].data, run[-1].data), _spanning(run[0].grad, run[-1].grad)
+
+
+def trained_parts(blocks: Sequence[Block]) -> list[slice]:
+    """Where in the data of a run of blocks there are parameters that are not frozen, as few slices as possible."""
+    parts, start, stop = [], 0, 0
+    for block in blocks:
+        if not block.frozen_names:
+            stop += block.size
+            continue
+        for name, shape in block.shapes.items():
+            size = math.prod(shape)
+            if name in block.frozen_names:
+                if stop > start:
+                    parts.append(slice(start, stop))
+                start = stop + size
+            stop += size
+    return [*parts, slice(start, stop)] if stop > start else parts
 
 
 def lay_end_to_end(blocks: Sequence[Block]) -> None:

@@ -18,8 +18,9 @@ class Stream(StreamBase):
     """A layer or a model that is fed one step at a time: ``y_t = stream(x_t)``.
 
     Made by ``layer.stream(batch_size)`` and ``model.stream(batch_size)`` from the parameters as they are then. The bits
-    are those of one call on the whole sequence. All memory is had at the start; a step allocates nothing. A stream
-    belongs to one thread; make one for each.
+    are those of one call on the whole sequence. All memory is had at the start, and a step allocates nothing, but for
+    the layers that step in Python: normalisation, activations, convolution. A stream belongs to one thread; make one
+    for each.
 
     Parameters
     ----------

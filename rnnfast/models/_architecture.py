@@ -26,6 +26,7 @@ def describe(layer: Layer, seen: dict[int, int] | None = None) -> dict[str, Any]
     dict
         `class` and `config`; a model's config holds the plans of its layers, and a layer among a layer's arguments
         stands there as its plan. A layer that came before, counted depth first from 0, is `{"same_as": number}`.
+        `frozen` in a config holds the names of parameters that do not learn, or True for all.
     """
     seen = {} if seen is None else seen
     if id(layer) in seen:
@@ -39,6 +40,8 @@ def describe(layer: Layer, seen: dict[int, int] | None = None) -> dict[str, Any]
     config = {
         key: describe(value, seen) if isinstance(value, Layer) else value for key, value in layer.config().items()
     }
+    if layer.frozen_names and "frozen" not in config:
+        config["frozen"] = layer.frozen_names
     return {"class": name, "config": config}
 
 
@@ -67,14 +70,26 @@ def rebuild(plan: Any, seen: list[Layer] | None = None) -> Layer:
         layer: Layer = getattr(rnnfast.models, name).from_plan(config, lambda inner: rebuild(inner, seen))
     elif name in _LAYERS:
         config = {key: rebuild(value, seen) if _is_plan(value) else value for key, value in config.items()}
+        frozen = config.pop("frozen", [])
         try:
             layer = getattr(rnnfast.layers, name)(**config)
         except TypeError as error:
             raise ValueError(f"{name} cannot be made: {error}") from None
+        _freeze(layer, frozen)
     else:
         raise ValueError(f"unknown layer {name!r:.60}")
     seen[place] = layer
     return layer
+
+
+def _freeze(layer: Layer, frozen: Any) -> None:
+    """Freeze what a config names: `frozen` is a list of names, or whether it is all."""
+    names = list(layer.slots())
+    chosen = (names if frozen else []) if isinstance(frozen, bool) else frozen
+    if not isinstance(chosen, list) or any(name not in names for name in chosen):
+        raise ValueError(f"frozen must be true, false or a list of the layer's parameters, got {frozen!r:.60}")
+    if chosen:
+        layer.freeze(*chosen)
 
 
 def _is_plan(value: Any) -> bool:

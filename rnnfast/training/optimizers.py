@@ -2,17 +2,16 @@
 
 import math
 from collections.abc import Iterator
-from itertools import groupby
 from typing import Any, ClassVar
 
 import numpy as np
 
 from rnnfast import ops
-from rnnfast.layers._base import Block, Layer, contiguous_runs
+from rnnfast.layers._base import Block, Layer, contiguous_runs, trained_parts
 
 
 class Optimizer:
-    """What optimizers share: the state beside the parameters, frozen blocks, and clipping by the global norm.
+    """What optimizers share: the state beside the parameters, frozen parameters, and clipping by the global norm.
 
     Parameters
     ----------
@@ -45,7 +44,7 @@ class Optimizer:
         Parameters
         ----------
         model : Layer
-            A layer or model. Its frozen blocks stay as they are and do not count in the norm.
+            A layer or model. Its frozen parameters stay as they are and do not count in the norm.
 
         Returns
         -------
@@ -62,7 +61,7 @@ class Optimizer:
         blocks = model.blocks()
         self._bind(blocks)
         runs = list(self._runs(blocks))
-        norm = math.sqrt(sum(ops.sum_of_squares(grad) for _, _, grad, _ in runs))
+        norm = math.sqrt(sum(ops.sum_of_squares(grad) for _, grad, _ in runs))
         if not math.isfinite(norm):
             raise FloatingPointError(
                 f"the gradients' norm is {norm}, parameters are left as they were: look for inf or nan in the data, "
@@ -72,10 +71,10 @@ class Optimizer:
         self.steps += 1
         # Before, so that an interrupted step leaves nothing that was derived from older values; and after, for
         # what other threads derive meanwhile.
-        _say_changed(runs)
-        for _, data, grad, moments in runs:
+        _say_changed(blocks)
+        for data, grad, moments in runs:
             self._update(data, grad, moments, scale)
-        _say_changed(runs)
+        _say_changed(blocks)
         return norm
 
     def _update(self, data: np.ndarray, grad: np.ndarray, moments: list[np.ndarray], scale: float) -> None:
@@ -94,16 +93,13 @@ class Optimizer:
                 raise ValueError(f"the state of {size} parameters is wanted, got {self._state[name].size}")
         self._blocks = blocks
 
-    def _runs(self, blocks: list[Block]) -> Iterator[tuple[list[Block], np.ndarray, np.ndarray, list[np.ndarray]]]:
+    def _runs(self, blocks: list[Block]) -> Iterator[tuple[np.ndarray, np.ndarray, list[np.ndarray]]]:
         start = 0
-        for frozen, group in groupby(blocks, key=lambda block: block.frozen):
-            group_blocks = list(group)
-            if frozen:
-                start += sum(block.size for block in group_blocks)
-                continue
-            for run, data, grad in contiguous_runs(group_blocks):
-                yield run, data, grad, [self._state[name][start : start + data.size] for name in self._moments]
-                start += data.size
+        for run, data, grad in contiguous_runs(blocks):
+            for part in trained_parts(run):
+                moments = [self._state[name][start + part.start : start + part.stop] for name in self._moments]
+                yield data[part], grad[part], moments
+            start += data.size
 
     def state(self) -> dict[str, Any]:
         """A copy of what the optimizer has gathered: `steps`, and flat arrays in the order of the model's blocks."""
@@ -217,9 +213,9 @@ class Adam(Optimizer):
         )
 
 
-def _say_changed(runs: list[Any]) -> None:
-    for blocks, *_ in runs:
-        for block in blocks:
+def _say_changed(blocks: list[Block]) -> None:
+    for block in blocks:
+        if not block.frozen:
             block.changed()
 
 

@@ -4,7 +4,7 @@ import pickle
 import numpy as np
 import pytest
 
-from rnnfast.layers import Block, Layer, Linear, StatefulLayer
+from rnnfast.layers import LSTM, Block, Layer, Linear, StatefulLayer
 from rnnfast.layers._base import table
 
 
@@ -49,6 +49,22 @@ def test_counts_dtype_and_freezing(layer):
     layer.frozen = True
     assert layer.frozen
     assert layer.block.frozen
+
+
+def test_freezing_by_name():
+    layer = LSTM(2, 3, num_layers=2)
+    layer.freeze("weight_hh*", "*_l1")
+    assert layer.frozen_names == ["weight_hh_l0", "weight_ih_l1", "weight_hh_l1", "bias_l1"]
+    layer.unfreeze("*_ih_*")
+    assert layer.frozen_names == ["weight_hh_l0", "weight_hh_l1", "bias_l1"]
+    assert not layer.frozen
+    layer.freeze()
+    assert layer.frozen
+    layer.unfreeze()
+    assert layer.frozen_names == []
+    with pytest.raises(ValueError, match=r"'weight_xx\*' fits no parameter; there are weight_ih_l0, weight_hh_l0"):
+        layer.freeze("bias_l0", "weight_xx*")
+    assert layer.frozen_names == []
 
 
 def test_a_layer_without_parameters():

@@ -5,7 +5,7 @@ import threading
 import numpy as np
 import pytest
 
-from rnnfast.layers._block import BackwardOnce, Block, contiguous_runs, lay_end_to_end, planned
+from rnnfast.layers._block import BackwardOnce, Block, contiguous_runs, lay_end_to_end, planned, trained_parts
 
 SHAPES = {"weight": (3, 2), "bias": (3,)}
 
@@ -98,14 +98,50 @@ def test_a_part_of_a_buffer_is_a_run_and_a_gap_breaks_it():
     assert [run for run, _, _ in contiguous_runs([blocks[2], blocks[1]])] == [[blocks[2]], [blocks[1]]]
 
 
+def test_freezing_one_by_one_and_all_at_once():
+    block, empty = numbered(), Block({}, "float64")
+    assert not block.frozen
+    block.freeze("weight")
+    assert (block.frozen, block.frozen_names, block.frozen_size) == (False, {"weight"}, 6)
+    block.freeze("bias")
+    assert block.frozen
+    block.freeze("weight", False)
+    assert block.frozen_names == {"bias"}
+    block.frozen = True
+    assert (block.frozen_names, block.frozen_size) == ({"weight", "bias"}, 9)
+    block.frozen = False
+    assert block.frozen_size == 0
+    empty.frozen = True
+    assert not empty.frozen
+
+
+@pytest.mark.parametrize(
+    ("frozen", "wanted"),
+    [
+        ([], [(0, 20)]),
+        ([(0, "weight")], [(6, 20)]),
+        ([(0, "bias")], [(0, 6), (9, 20)]),
+        ([(0, "bias"), (2, "weight")], [(0, 6), (15, 20)]),
+        ([(2, "bias")], [(0, 15), (18, 20)]),
+        ([(0, "weight"), (0, "bias"), (2, "weight"), (2, "bias"), (3, "weight")], []),
+        ([(3, "weight")], [(0, 18)]),
+    ],
+)
+def test_trained_parts_of_a_run(frozen, wanted):
+    blocks = [numbered(), Block({}, "float64"), numbered(), numbered({"weight": (2,)})]
+    for i, name in frozen:
+        blocks[i].freeze(name)
+    assert [(part.start, part.stop) for part in trained_parts(blocks)] == wanted
+
+
 @pytest.mark.parametrize("copier", [copy.deepcopy, lambda block: pickle.loads(pickle.dumps(block))])
 def test_copies_are_independent(copier):
     block = numbered(dtype="float32")
     block.changed()
-    block.frozen = True
+    block.freeze("bias")
     block.grad[...] = 1
     other = copier(block)
-    assert (other.version, other.frozen, other.dtype) == (1, True, np.float32)
+    assert (other.version, other.frozen_names, other.dtype) == (1, {"bias"}, np.float32)
     assert other.data.tolist() == block.data.tolist()
     assert not other.grad.any()
     other.set("bias", [0, 0, 0])

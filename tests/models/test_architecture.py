@@ -40,6 +40,20 @@ def test_a_layer_among_the_arguments_is_the_same_layer():
         assert where == 0 or again.layers[1].tied is again.layers[0]
 
 
+def test_frozen_parameters_stay_frozen():
+    words = Embedding(7, 3)
+    model = Sequential(words, LSTM(3, 3), Sequential(Dropout(0.1), Linear(3, 7, tied=words)))
+    assert "LSTM" in str(plan := describe(model))
+    assert plan["config"]["layers"][1]["config"].get("frozen") is None
+    model.freeze("0.*", "1.weight_hh*")
+    plan = json.loads(json.dumps(describe(model)))
+    assert [layer["config"].get("frozen") for layer in plan["config"]["layers"]] == [True, ["weight_hh_l0"], None]
+    again = rebuild(plan)
+    assert again.frozen_names == model.frozen_names == ["0.weight", "1.weight_hh_l0"]
+    assert again.layers[0].frozen
+    assert again.layers[2].frozen_names == ["1.weight"]
+
+
 def test_foreign_layers_cannot_be_described():
     class Linear(Layer):
         pass
@@ -73,6 +87,12 @@ def test_foreign_layers_cannot_be_described():
             },
             "Linear cannot be made: tied must be an Embedding, got Dropout",
         ),
+        (
+            {"class": "Linear", "config": {"in_features": 3, "out_features": 2, "frozen": ["weigth"]}},
+            r"frozen must be .* got \['weigth'\]",
+        ),
+        ({"class": "Linear", "config": {"in_features": 3, "out_features": 2, "frozen": 1}}, "frozen must be .* got 1"),
+        ({"class": "Linear", "config": {"in_features": 3, "out_features": 2, "frozen": [[]]}}, "frozen must be"),
         ({"class": "Sequential", "config": {}}, "must be a list of layers"),
         ({"class": "Sequential", "config": {"layers": []}}, "at least one layer"),
         ({"class": "Sequential", "config": {"layers": [{"same_as": 0}]}}, "no layer 0 comes before"),

@@ -106,6 +106,38 @@ def test_frozen_blocks_stay_and_do_not_count(make):
         assert np.array_equal(net.params[name], free.params[name]) != name.startswith("1.")
 
 
+@pytest.mark.parametrize("make", [lambda: SGD(0.1, momentum=0.9, weight_decay=0.1), lambda: Adam(0.1, clip_norm=2.0)])
+def test_frozen_parameters_stay_and_do_not_count(make):
+    net = randomise(Sequential(*(Linear(3, 3, dtype="float64") for _ in range(3))))
+    net.freeze("0.weight", "1.bias", "2.weight")
+    before = {name: array.copy() for name, array in net.params.items()}
+    optimizer, other = make(), make()
+    learning = [name for name in net.params if name not in net.frozen_names]
+    assert learning == ["0.bias", "1.weight", "2.bias"]
+    flat = np.concatenate([before[name].ravel() for name in learning])
+    small = Linear(14, 1, bias=True, dtype="float64")
+    small.block.data[...] = flat
+    for step in range(3):
+        set_gradients(net, step)
+        small.block.grad[...] = np.concatenate([net.grads[name].ravel() for name in learning])
+        assert optimizer.step(net) == pytest.approx(other.step(small), rel=1e-14)
+    for name in net.frozen_names:
+        assert np.array_equal(net.params[name], before[name])
+    now = np.concatenate([net.params[name].ravel() for name in learning])
+    assert relative_error(now, small.block.data) < 1e-14
+    assert (now != flat).all()
+
+
+def test_frozen_blocks_keep_their_version():
+    net = model()
+    net.layers[0].frozen = True
+    net.freeze("1.bias")
+    versions = [block.version for block in net.blocks()]
+    set_gradients(net, 0)
+    SGD(0.1).step(net)
+    assert [block.version > version for block, version in zip(net.blocks(), versions, strict=True)] == [False, True]
+
+
 def test_a_model_that_lost_a_layer_steps_alike():
     def make():
         return [randomise(Linear(2, 2, dtype="float64"), seed) for seed in range(3)]
