@@ -12,10 +12,10 @@ _LAYERS = (
     *("Linear", "Embedding", "Dropout", "Last", "Attention"),
     *("Add", "Average", "Concatenate", "Multiply"),
     *("Activation", "SpatialDropout", "GaussianNoise", "LayerNorm", "BatchNorm"),
-    *("MeanPool", "MaxPool", "Flatten", "Repeat", "Conv1D"),
+    *("MeanPool", "MaxPool", "Flatten", "Repeat", "Conv1D", "CustomRNN"),
 )
 
-_MODELS = ("Sequential",)
+_MODELS = ("Sequential", "Graph")
 
 
 def describe(layer: Layer, seen: dict[int, int] | None = None) -> dict[str, Any]:

@@ -41,11 +41,10 @@ class Network(Layer):
 
     def _lay_out(self) -> None:
         """Move all parameters into one flat buffer."""
-        blocks = self.blocks()
-        if len({block.dtype for block in blocks}) > 1:
+        if len({layer.dtype for _, layer in self._children() if layer.dtype is not None}) > 1:
             found = ", ".join(f"{name} {type(layer).__name__} {layer.dtype}" for name, layer in self._children())
             raise ValueError(f"all layers of a model must have one dtype, got {found}")
-        lay_end_to_end(blocks)
+        lay_end_to_end(self.blocks())
 
     def config(self) -> dict[str, Any]:
         """The plans of the layers."""
