@@ -18,6 +18,7 @@ _names = {
     "rnnfast.layers.noise": ["GaussianNoise", "SpatialDropout"],
     "rnnfast.layers.norm": ["BatchNorm", "LayerNorm"],
     "rnnfast.layers.concatenated": ["from_concat", "to_concat"],
+    "rnnfast.layers.python_cell": ["Cell", "CustomRNN", "register_cell"],
     "rnnfast.layers.pooling": ["MaxPool", "MeanPool"],
     "rnnfast.layers.shape": ["Flatten", "Repeat"],
     "rnnfast.layers.conv": ["Conv1D"],
