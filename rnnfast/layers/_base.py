@@ -109,7 +109,7 @@ class Layer:
     input_shape: tuple[Axis, ...] = ("B", "T", "F")
     """What the layer takes, for the summary: numbers, or letters where any size will do."""
     num_directions: int | None = 1
-    """How many directions the output's last axis holds side by side; None: as many as the input's."""
+    """How many directions the output's last axis holds side by side; None: as many as the input's; 0: both, merged."""
     has_state: bool = False
     """Whether `forward` takes and gives a state."""
     works_on_steps: bool = True

@@ -71,17 +71,24 @@ class StateForm:
     def __init__(self, cell: str, directions: int, sizes: Sequence[tuple[int, ...]]):
         self.cell = cell
         self.stacked = len(set(sizes)) == 1
+        self._nothing: list[Any] = [None] * (directions * len(sizes))
         self._groups = [(directions * len(sizes), sizes[0])] if self.stacked else [(directions, each) for each in sizes]
 
     def room(self, B: int, dtype: np.dtype) -> tuple[list[list[Array]], list[tuple[Array, ...]]]:
         """Memory for a state, and each direction's views of it."""
-        memory = [[np.empty((count, B, width), dtype) for width in widths] for count, widths in self._groups]
-        return memory, [views for group in memory for views in zip(*group, strict=True)]
+        memory: list[list[Array]] = []
+        views: list[tuple[Array, ...]] = []
+        for count, widths in self._groups:
+            group = [np.empty((count, B, width), dtype) for width in widths]
+            memory.append(group)
+            views += _each(group, count)
+        return memory, views
 
     def leave(self, memory: list[list[Array]], unbatched: bool) -> Any:
         """The caller's form."""
-        states = [self._named(group, unbatched) for group in memory]
-        return states[0] if self.stacked else tuple(states)
+        if self.stacked:
+            return self._named(memory[0], unbatched)
+        return tuple(self._named(group, unbatched) for group in memory)
 
     def enter(self, state: Any, B: int, unbatched: bool, name: str, dtype: np.dtype) -> list[Any]:
         """For each direction h (B, H), or the pair (h, c); None each where `state` is None.
@@ -92,7 +99,7 @@ class StateForm:
             For another form, shape or kind of number.
         """
         if state is None:
-            return [None] * sum(count for count, _ in self._groups)
+            return self._nothing
         found: list[Any] = []
         for (count, widths), (group, label) in zip(self._groups, self._entries(state, name), strict=True):
             arrays = []
@@ -102,7 +109,7 @@ class StateForm:
                 if array.shape != wanted:
                     raise ValueError(f"{what} must have shape {wanted}, got {array.shape}")
                 arrays.append(array.reshape(count, B, width))
-            found.extend(zip(*arrays, strict=True) if self.cell == "lstm" else arrays[0])
+            found += _each(arrays, count) if self.cell == "lstm" else [arrays[0][i] for i in range(count)]
         return found
 
     def is_unbatched(self, state: Any) -> bool:
@@ -135,3 +142,11 @@ class StateForm:
                 f"got {got}"
             )
         return [(entry, f"{name}[{i}]") for i, entry in enumerate(state)]
+
+
+def _each(arrays: list[Array], count: int) -> list[tuple[Array, ...]]:
+    """One or two arrays by their first axis. (`zip` takes microseconds to find the end of an array.)"""
+    if len(arrays) == 1:
+        return [(arrays[0][i],) for i in range(count)]
+    h, c = arrays
+    return [(h[i], c[i]) for i in range(count)]

@@ -22,9 +22,10 @@ Array = np.ndarray
 class LevelCall:
     """What one call of a level keeps from forward to backward."""
 
-    x: Array
+    training: bool
     calls: list[Any]
     beside: bool  # the directions run side by side
+    x: Array
     key: Any = None
     lengths: Array | None = None
     valid: ValidSteps | None = None
@@ -47,6 +48,11 @@ class Level:
     residual : False, True or "highway"
         Where input and output are equally wide and there is a layer below.
     input_dropout, weight_drop : float
+
+    Attributes
+    ----------
+    at : slice
+        Where its directions stand among those of all layers.
     """
 
     def __init__(
@@ -69,6 +75,8 @@ class Level:
         self.around: bool | Highway = bool(residual and number and self.input_size == self.output_size)
         if self.around and residual == "highway":
             self.around = Highway(self.output_size, f"_l{number}")
+        self._in_place = not (self._merged or isinstance(self.around, Highway))
+        self.at = slice(number * len(directions), (number + 1) * len(directions))
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Names and shapes of the parameters, in order."""
@@ -107,21 +115,23 @@ class Level:
         valid : ValidSteps, optional
             Where the steps of y belong that x has in front.
         """
-        call, training = LevelCall(), key is not None
-        call.x, call.key, call.lengths, call.valid = x, key, lengths, valid
-        inner = x
+        call, inner = LevelCall(), x
+        training = call.training = key is not None
+        if self.around or valid:
+            call.x, call.lengths, call.valid = x, lengths, valid
         if training and self.input_dropout:
             ones = np.ones((x.shape[0], self.input_size), block.dtype)
             call.input_mask = ops.dropout(ones, self.input_dropout, int(key), Masks.INPUT.stream(self.number))
             inner = x * call.input_mask[:, None]
         if training and self.weight_drop:
+            call.key = key
             packed = [
                 each.packed_dropped(block, self.weight_drop, int(key), self._weight_stream(i))
                 for i, each in enumerate(self.directions)
             ]
         else:
             packed = [each.packed(block, cache, training) for each in self.directions]
-        in_place = not (self._merged or valid or isinstance(self.around, Highway))
+        in_place = self._in_place and valid is None
         made = y if in_place else self._room(block, x)
         outs = self._parts(made)
         runs = [
@@ -141,8 +151,8 @@ class Level:
             )
             for i, each in enumerate(self.directions)
         ]
-        call.beside = len(packed) == 2 and worth_side_by_side(packed[0], x.shape[0], x.shape[1])
-        call.calls = [saved for _, _, saved in run_all(runs, call.beside)]
+        beside = call.beside = len(packed) == 2 and worth_side_by_side(packed[0], x.shape[0], x.shape[1])
+        call.calls = [saved for _, _, saved in run_all(runs, beside)]
         if not in_place:
             self._finish(call, block, cache, made, y)
         elif self.around:
@@ -188,7 +198,8 @@ class Level:
         initial : sequence of tuple of ndarray
             Where the gradient of the initial state is written.
         """
-        valid, found = call.valid, dict[str, Array]()
+        valid = call.valid
+        found: dict[str, Array] = {}
         past = None  # the gradient that leads around
         if self.around:
             if valid and dy is not None:
@@ -264,11 +275,13 @@ class Level:
 
     def _parts(self, made: Any) -> Sequence[Array]:
         """Each direction's part of what `_room` gives."""
-        return [made[..., half] for half in self._halves] if self.merge == "concat" else made
+        if self.merge != "concat":
+            return made
+        return [made] if len(self._halves) == 1 else [made[..., half] for half in self._halves]
 
     def _merge(self, call: LevelCall, parts: Sequence[Array], out: Array) -> Array:
         assert self.merge is not None
-        if self.merge == "mul":
+        if self.merge == "mul" and call.training:
             call.parts = parts
         return merge_into(self.merge, parts[0], parts[1], out)
 

@@ -8,7 +8,7 @@ import numpy as np
 from rnnfast import ops
 from rnnfast.layers import _check
 from rnnfast.layers._base import Axis, BackwardOnce, Block, Layer, float_dtype
-from rnnfast.layers._direction import Direction, check_bias
+from rnnfast.layers._direction import Direction, check_bias, check_forget_bias
 from rnnfast.layers._grid import LSTMState
 
 Array = np.ndarray
@@ -28,13 +28,17 @@ class Cell(Layer):
         bias: bool | str = True,
         dtype: Any = "float32",
         seed: Any = None,
+        forget_bias: float = 1.0,
         **options: str,
     ):
         self.input_size = _check.size(input_size, "input_size")
         self.hidden_size = _check.size(hidden_size, "hidden_size")
         self.bias, self.options = check_bias(bias), options
+        self.forget_bias = check_forget_bias(forget_bias)
         ops.kind(self.cell, **options)
-        self._direction = Direction(self.cell, self.input_size, self.hidden_size, self.bias, "", options)
+        self._direction = Direction(
+            self.cell, self.input_size, self.hidden_size, self.bias, "", options, forget_bias=self.forget_bias
+        )
         self.block = Block(self._direction.shapes(), float_dtype(dtype))
         self._direction.initialise(self.block, np.random.default_rng(seed))
         self._cache_packed: dict[str, Any] = {}
@@ -63,6 +67,7 @@ class Cell(Layer):
             "hidden_size": self.hidden_size,
             "bias": self.bias,
             "dtype": str(self.block.dtype),
+            **({} if self.forget_bias == 1 else {"forget_bias": self.forget_bias}),
             **self.options,
         }
 
@@ -172,7 +177,9 @@ class RNNCell(Cell):
 
 class LSTMCell(Cell):
     __doc__ = f"""One step of :class:`LSTM`: the state is the pair (h, c).
-{_ARGUMENTS}
+{_ARGUMENTS}    forget_bias : float
+        The first value of the forget gate's bias.
+
     Examples
     --------
     >>> cell = LSTMCell(3, 4, seed=0)
@@ -183,9 +190,10 @@ class LSTMCell(Cell):
     cell = "lstm"
 
     def __init__(
-        self, input_size: int, hidden_size: int, *, bias: bool | str = True, dtype: Any = "float32", seed: Any = None
-    ):
-        super().__init__(input_size, hidden_size, bias=bias, dtype=dtype, seed=seed)
+        self, input_size: int, hidden_size: int, *, bias: bool | str = True, forget_bias: float = 1.0,
+        dtype: Any = "float32", seed: Any = None,
+    ):  # fmt: skip
+        super().__init__(input_size, hidden_size, bias=bias, dtype=dtype, seed=seed, forget_bias=forget_bias)
 
 
 class GRUCell(Cell):

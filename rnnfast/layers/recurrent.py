@@ -248,7 +248,8 @@ class Recurrent(StatefulLayer):
             RuntimeError when it has run before or the parameters have changed.
         """
         once = BackwardOnce(self.slots())
-        y, new, saved = self._run(x, state, lengths, mask, time_major, None, draw_key(rng))
+        key = draw_key(rng)
+        y, new, saved = self._run(x, state, lengths, mask, time_major, None, key)
         shapes = tuple(each.shape for each in y) if self.merge is None else y.shape
 
         def backward(dy: Any, dstate: Any = None, grads: Any = None, need_dx: bool = True) -> tuple[Array | None, Any]:
@@ -260,12 +261,12 @@ class Recurrent(StatefulLayer):
             dx: Array | None = None
             memory, initial = self._form.room(B, dtype)
             for level, call in zip(reversed(self._levels), reversed(saved.calls), strict=True):
-                at = self._at(level)
+                at = level.at
                 dx, named = level.backward(self.block, call, dy, after[at], initial[at], need_dx or level.number > 0)
                 found |= named
                 dy = dx
                 if dx is not None and level.number and self.dropout:
-                    dy = ops.dropout(dx, self.dropout, int(call.key), Masks.BETWEEN.stream(level.number))
+                    dy = ops.dropout(dx, self.dropout, int(key), Masks.BETWEEN.stream(level.number))
             if self.learned_state:
                 for direction, own in zip(self._directions, initial, strict=True):
                     found |= direction.state_gradients(own, saved.learned)
@@ -344,7 +345,7 @@ class Recurrent(StatefulLayer):
         memory, final = self._form.room(B, dtype)
         saved = Saved([], restore, B, valid, learned)
         for level in self._levels:
-            last, at = level.number == self.num_layers - 1, self._at(level)
+            last, at = level is self._levels[-1], level.at
             if last:
                 own = tuple(map(restore.enter, y)) if self.merge is None else restore.enter(y)
                 if out is not None:  # which may be a part of what is still to be read
@@ -360,11 +361,6 @@ class Recurrent(StatefulLayer):
             if key is not None and self.dropout and not last:
                 x = ops.dropout(x, self.dropout, int(key), Masks.BETWEEN.stream(level.number + 1))
         return y, self._form.leave(memory, restore.unbatched), saved
-
-    def _at(self, level: Level) -> slice:
-        """Where the directions of a layer stand among all."""
-        D = len(level.directions)
-        return slice(level.number * D, level.number * D + D)
 
     def _room(self, shape: tuple[int, ...]) -> Any:
         if self.merge is not None:
