@@ -113,7 +113,11 @@ def to_concat(layer: Any, *, suffix: str | None = None) -> dict[str, Array]:
     ------
     ValueError
         Where the textbook's form has no place for a parameter of the layer.
+    TypeError
+        For another kind of layer.
     """
+    if getattr(layer, "cell", None) not in ("rnn", *GATES):
+        raise TypeError(f"layer must be an RNN, LSTM or GRU, or the cell of one, got {type(layer).__name__}")
     if suffix is None:
         suffix = "_l0" if "weight_ih_l0" in layer.params else ""
     plain = {name: name + suffix for name in ("weight_ih", "weight_hh", "bias", "bias_ih", "bias_hh")}

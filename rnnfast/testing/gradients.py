@@ -127,8 +127,8 @@ def _tensors(layer: Layer, x: Array, state: Any, dx: Any, dstate: Any, grads: di
     def setter(name: str) -> Callable[[Array], None]:
         return lambda values: layer.params.__setitem__(name, values)
 
-    for name, (block, _) in layer.slots().items():
-        if not block.frozen:
+    for name in layer.params:
+        if name not in layer.frozen_names:
             values = layer.params[name].copy()
             yield Tensor(name, grads.get(name, np.zeros_like(values)), values, setter(name))
     if x.dtype.kind == "f":

@@ -152,6 +152,8 @@ def test_what_has_no_such_form_is_refused():
         rf.to_concat(rf.GRU(I, H))
     with pytest.raises(ValueError, match="there is no weight_ih_l3"):
         rf.to_concat(rf.LSTM(I, H), suffix="_l3")
+    with pytest.raises(TypeError, match="layer must be an RNN, LSTM or GRU, or the cell of one, got Linear"):
+        rf.to_concat(rf.Linear(2, 2))
     with pytest.raises(ValueError, match="cell must be"):
         rf.from_concat("mgu", {})
     with pytest.raises(ValueError, match="update must be"):

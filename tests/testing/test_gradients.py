@@ -99,6 +99,8 @@ def test_frozen_parameters_are_left_out():
     model = rf.Sequential(rf.Linear(3, 3, dtype="float64", seed=0), rf.Linear(3, 1, dtype="float64", seed=1))
     model.layers[0].frozen = True
     assert set(rf.testing.check_gradients(model, X)) == {"1.weight", "1.bias", "x"}
+    model.layers[1].freeze("bias")
+    assert set(rf.testing.check_gradients(model, X)) == {"1.weight", "x"}
 
 
 def test_float32_is_refused():
