@@ -11,7 +11,7 @@ _LAYERS = (
     *("RNN", "LSTM", "GRU", "RNNCell", "LSTMCell", "GRUCell"),
     *("Linear", "Embedding", "Dropout", "Last", "Attention"),
     *("Add", "Average", "Concatenate", "Multiply"),
-    *("Activation", "SpatialDropout", "GaussianNoise", "LayerNorm", "BatchNorm"),
+    *("Activation", "SpatialDropout", "GaussianNoise", "LayerNorm", "BatchNorm", "ActivityRegularizer"),
     *("MeanPool", "MaxPool", "Flatten", "Repeat", "Conv1D", "CustomRNN"),
 )
 

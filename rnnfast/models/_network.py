@@ -8,7 +8,9 @@ import numpy as np
 from rnnfast.layers._base import Block, Layer, contiguous_runs, lay_end_to_end, unique_blocks
 
 if TYPE_CHECKING:
+    from rnnfast.training.constraints import Constraints
     from rnnfast.training.history import History
+    from rnnfast.training.regularizers import Penalties
 
 Slots = dict[str, tuple[Block, str]]
 
@@ -115,6 +117,8 @@ class Network(Layer):
         shuffle: bool = True,
         metrics: Iterable[Any] = (),
         callbacks: Iterable[Callable[..., Any] | Any] = (),
+        regularizers: "Penalties | None" = None,
+        constraints: "Constraints | None" = None,
         seed: Any = None,
         verbose: bool = True,
     ) -> "History":
@@ -135,6 +139,8 @@ class Network(Layer):
             shuffle=shuffle,
             metrics=metrics,
             callbacks=callbacks,
+            regularizers=regularizers,
+            constraints=constraints,
             seed=seed,
             verbose=verbose,
         )

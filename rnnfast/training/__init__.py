@@ -1,12 +1,14 @@
-"""Training: losses, metrics, optimizers, and the steps that use them."""
+"""Training: losses, metrics, optimizers, regularizers, constraints, and the steps that use them."""
 
 from rnnfast._lazy import attach
 
 _names = {
+    "rnnfast.training.constraints": ["MaxNorm", "NonNegative", "UnitNorm"],
     "rnnfast.training.history": ["History"],
     "rnnfast.training.losses": ["CrossEntropy", "Loss", "MSE"],
     "rnnfast.training.metrics": ["accuracy"],
     "rnnfast.training.optimizers": ["SGD", "Adam", "Optimizer"],
+    "rnnfast.training.regularizers": ["L1", "L1L2", "L2", "Orthogonal"],
     "rnnfast.training.step": ["Step", "train_step"],
 }
 __all__, __getattr__, __dir__ = attach(__name__, _names)

@@ -7,12 +7,15 @@ import numpy as np
 
 from rnnfast.layers import _check
 from rnnfast.training._examples import Examples
+from rnnfast.training._rules import check_rules
+from rnnfast.training.constraints import Constraints
 from rnnfast.training.evaluate import Means, evaluate_examples, has_time
 from rnnfast.training.history import History
 from rnnfast.training.losses import find_loss
 from rnnfast.training.metrics import find_metrics
 from rnnfast.training.optimizers import find_optimizer
 from rnnfast.training.progress import progress_bar
+from rnnfast.training.regularizers import Penalties
 from rnnfast.training.step import train_step
 
 
@@ -31,6 +34,8 @@ def fit(
     shuffle: bool = True,
     metrics: Iterable[Any] = (),
     callbacks: Iterable[Any] = (),
+    regularizers: Penalties | None = None,
+    constraints: Constraints | None = None,
     seed: Any = None,
     verbose: bool = True,
 ) -> History:
@@ -63,6 +68,12 @@ def fit(
         "accuracy", or functions of (predictions, targets, mask) that give (sum, count).
     callbacks : iterable
         Functions of (epoch, logs), or objects with `on_epoch_end(epoch, logs)`. One that returns True ends the fit.
+    regularizers : mapping of str to L1, L2, L1L2, Orthogonal or a function, optional
+        Penalties on parameters, by patterns of their names: `{"*weight_hh*": L2(1e-4)}`. The mean loss is made small
+        together with them, and `loss` in the History holds them; `evaluate` and `val_loss` are the loss alone. A
+        parameter that several patterns fit bears the sum. Frozen parameters bear none.
+    constraints : mapping of str to MaxNorm, UnitNorm, NonNegative or a function, optional
+        What parameters must be after each step, by patterns likewise, one after the other.
     seed : None, int or numpy.random.Generator
         Fixes order and dropout: two fits of equal models are equal to the last bit.
     verbose : bool
@@ -84,6 +95,8 @@ def fit(
     calls = [_epoch_end(callback) for callback in callbacks]
     epochs, batch_size = _check.size(epochs, "epochs"), _check.size(batch_size, "batch_size")
     timed = has_time(model)
+    check_rules(model, regularizers, "regularizers")
+    check_rules(model, constraints, "constraints")
     examples, held_out = Examples(x, y, lengths, timed=timed), None
     if validation_data is not None:
         if not isinstance(validation_data, tuple) or len(validation_data) not in (2, 3):
@@ -104,9 +117,18 @@ def fit(
                 order = rng.permutation(len(examples)) if shuffle else None
                 for x_batch, y_batch, batch_lengths, _ in examples.batches(batch_size, order):
                     step = train_step(
-                        model, x_batch, y_batch, loss, optimizer, lengths=batch_lengths, rng=rng, watch=means.watch
+                        model,
+                        x_batch,
+                        y_batch,
+                        loss,
+                        optimizer,
+                        lengths=batch_lengths,
+                        rng=rng,
+                        watch=means.watch,
+                        regularizers=regularizers,
+                        constraints=constraints,
                     )
-                    means.add("loss", step.loss_sum, step.count)
+                    means.add("loss", step.loss_sum + step.penalty * step.count, step.count)
                     show(len(x_batch), means.logs())
                 logs = means.logs()
                 if held_out is not None:

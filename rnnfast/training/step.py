@@ -6,17 +6,24 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from rnnfast.layers import _check
+from rnnfast.layers._penalties import penalties
+from rnnfast.training.constraints import Constraints, constrain
 from rnnfast.training.losses import Loss
 from rnnfast.training.optimizers import Optimizer
+from rnnfast.training.regularizers import Penalties, add_penalties
 
 
 class Step(NamedTuple):
-    """What one step gives: the loss summed, how many places it counts, the state to carry, the gradients' norm."""
+    """What one step gives: the loss summed, how many places it counts, the state to carry, the gradients' norm.
+
+    What was made small is `loss_sum / count + penalty`; the penalty is that of regularizers.
+    """
 
     loss_sum: float
     count: int  # type: ignore[assignment]
     state: Any
     norm: float
+    penalty: float = 0.0
 
 
 def train_step(
@@ -30,8 +37,10 @@ def train_step(
     state: Any = None,
     rng: Any = None,
     watch: Callable[[np.ndarray, Any, np.ndarray | None], None] | None = None,
+    regularizers: Penalties | None = None,
+    constraints: Constraints | None = None,
 ) -> Step:
-    """Forward, loss, backward, clip, update.
+    """Forward, loss, backward, penalties, clip, update, constraints.
 
     Handing the state on from chunk to chunk of a long sequence is truncated back-propagation through time: values
     are carried across, gradients are not.
@@ -53,16 +62,19 @@ def train_step(
         For dropout.
     watch : callable, optional
         Called with (predictions, targets, mask), for metrics.
+    regularizers, constraints : mapping, optional
+        As of `rnnfast.training.fit.fit`.
 
     Returns
     -------
     Step
     """
     model.zero_grad()
-    if model.has_state:
-        (predictions, state), backward = model.forward(x, state, lengths=lengths, rng=rng)
-    else:
-        predictions, backward = model.forward(x, lengths=lengths, rng=rng)
+    with penalties() as found:
+        if model.has_state:
+            (predictions, state), backward = model.forward(x, state, lengths=lengths, rng=rng)
+        else:
+            predictions, backward = model.forward(x, lengths=lengths, rng=rng)
     mask = output_mask(model, predictions, lengths)
     loss_sum, count, gradient = loss(predictions, y, mask)
     if watch is not None:
@@ -71,7 +83,10 @@ def train_step(
         return Step(loss_sum, 0, state, 0.0)
     gradient *= 1.0 / count
     backward(gradient, need_dx=False)
-    return Step(loss_sum, count, state, optimizer.step(model))
+    penalty = sum(found, add_penalties(model, regularizers))
+    norm = optimizer.step(model)
+    constrain(model, constraints)
+    return Step(loss_sum, count, state, norm, penalty)
 
 
 def output_mask(model: Any, predictions: np.ndarray, lengths: Any) -> np.ndarray | None:
