@@ -2,7 +2,7 @@
 
 import copy
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -46,8 +46,8 @@ def check_gradients(
     ----------
     layer : Layer
         Of dtype float64: a layer, a cell or a model. Frozen parameters are left out.
-    x : array_like
-        Input. Integers, such as an `Embedding` takes, have no gradient.
+    x : array_like, or mapping of str to array_like where a `Graph` has several inputs
+        Integers, such as an `Embedding` takes, have no gradient.
     state : optional
         Initial state as `forward` takes it. None starts as the layer does by itself, and no gradient of it is checked.
     lengths : array_like of int (B,), optional
@@ -65,8 +65,8 @@ def check_gradients(
     Returns
     -------
     dict of float
-        Relative errors, the largest difference over the largest gradient, by name: those of the parameters, "x", and
-        "state" ("state.h" and "state.c" of an LSTM, "state[0]" and so on of a model).
+        Relative errors, the largest difference over the largest gradient, by name: those of the parameters, "x"
+        ("x.name" of several inputs), and "state" ("state.h" and "state.c" of an LSTM, "state[0]" and so on of a model).
 
     Raises
     ------
@@ -88,9 +88,7 @@ def check_gradients(
     if layer.dtype == np.float32:
         raise ValueError("the layer has dtype float32, wanted float64: rounding would drown the differences")
     layer = copy.deepcopy(layer)
-    x = np.array(x)
-    if x.dtype.kind == "f":
-        x = x.astype(np.float64)
+    x = _map(_own, x)
     state = _map(lambda part: np.array(part, np.float64), state)
     rng = np.random.default_rng(seed)
     takes = inspect.signature(layer.forward).parameters
@@ -131,8 +129,10 @@ def _tensors(layer: Layer, x: Array, state: Any, dx: Any, dstate: Any, grads: di
         if name not in layer.frozen_names:
             values = layer.params[name].copy()
             yield Tensor(name, grads.get(name, np.zeros_like(values)), values, setter(name))
-    if x.dtype.kind == "f":
-        yield Tensor("x", np.zeros_like(x) if dx is None else dx, x)
+    of_inputs = dict(_leaves("x", dx))
+    for name, values in _leaves("x", x):
+        if values.dtype.kind == "f":
+            yield Tensor(name, of_inputs.get(name, np.zeros_like(values)), values)
     if state is not None:
         found, given = list(_leaves("state", dstate)), list(_leaves("state", state))
         if len(found) != len(given):
@@ -175,8 +175,16 @@ def _difference(
     return (8 * (losses[0] - losses[1]) - (losses[2] - losses[3])) / (12 * epsilon)
 
 
+def _own(x: Any) -> Array:
+    """A copy, in float64 where it has a gradient."""
+    x = np.array(x)
+    return x.astype(np.float64) if x.dtype.kind == "f" else x
+
+
 def _map(function: Callable[[Any], Any], nest: Any) -> Any:
-    """The same nest of tuples with a function applied to each array; None stays."""
+    """The same nest of tuples and mappings with a function applied to each array; None stays."""
+    if isinstance(nest, Mapping):
+        return {name: _map(function, part) for name, part in nest.items()}
     if isinstance(nest, tuple):
         found = [_map(function, part) for part in nest]
         return type(nest)(*found) if hasattr(nest, "_fields") else tuple(found)
@@ -184,8 +192,11 @@ def _map(function: Callable[[Any], Any], nest: Any) -> Any:
 
 
 def _leaves(name: str, nest: Any) -> Iterator[tuple[str, Array]]:
-    """(name, array) of each array in a nest of tuples."""
-    if isinstance(nest, tuple):
+    """(name, array) of each array in a nest of tuples and mappings."""
+    if isinstance(nest, Mapping):
+        for key, part in nest.items():
+            yield from _leaves(f"{name}.{key}", part)
+    elif isinstance(nest, tuple):
         fields = getattr(nest, "_fields", None)
         for k, part in enumerate(nest):
             yield from _leaves(f"{name}.{fields[k]}" if fields else f"{name}[{k}]", part)

@@ -124,3 +124,15 @@ def test_no_steps_have_no_gradients():
     errors = rf.testing.check_gradients(rf.GRU(3, 2, dtype="float64", seed=0), X[:, :0], np.ones((1, 2, 2)))
     assert errors["weight_hh_l0"] == 0
     assert errors["state"] < 1e-9
+
+
+def test_graphs_with_several_inputs_and_outputs():
+    graph = rf.Graph({"words": ("B", "T"), "size": ("B", 2)})
+    words = graph.add(rf.Embedding(7, 3, dtype="float64", seed=0), "words")
+    read = graph.add(rf.GRU(3, 4, dtype="float64", seed=1), words)
+    both = graph.add(rf.Concatenate(), [graph.add(rf.Last(), read), "size"])
+    graph.outputs(score=graph.add(rf.Linear(6, 1, dtype="float64", seed=2), both), read=read)
+    x = {"words": np.array([[3, 1, 4], [1, 5, 6]]), "size": X[0, :2, :2]}
+    errors = rf.testing.check_gradients(graph, x, lengths={"words": [3, 2]})
+    assert set(errors) == {*graph.params, "x.size"}
+    assert max(errors.values()) < 1e-6
