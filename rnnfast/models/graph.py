@@ -253,8 +253,12 @@ class Graph(Network):
         return self._formed(shapes)
 
     def output_lengths(self, lengths: Any) -> Any:
-        """The lengths that hold for what comes out."""
-        ends = self._spread(lengths)
+        """The lengths that hold for what comes out; those given alone are of every input with a time axis."""
+        if lengths is None or isinstance(lengths, Mapping):
+            ends = self._spread(lengths)
+        else:
+            times = self._times()
+            ends = {name: lengths if name in times else None for name in self.inputs}
         for node in self.nodes:
             ends.update(_nodes.lengths_of(node, ends))
         return self._formed(ends)
@@ -282,9 +286,13 @@ class Graph(Network):
         if self._outputs is None:
             raise RuntimeError("the graph is not complete: say what comes out with outputs()")
 
+    def _times(self) -> dict[str, str]:
+        """The letter of each input that has a time axis."""
+        return {name: shape[1] for name, shape in self.inputs.items() if len(shape) > 1 and isinstance(shape[1], str)}
+
     def _spread(self, lengths: Any) -> dict[str, Any]:
         """Lengths by input: those given for one input hold for all with the same letter."""
-        times = {name: shape[1] for name, shape in self.inputs.items() if len(shape) > 1 and isinstance(shape[1], str)}
+        times = self._times()
         if lengths is None:
             lengths = {}
         elif not isinstance(lengths, Mapping):

@@ -47,11 +47,9 @@ def evaluate(
 
     Parameters
     ----------
-    model : Sequential
-    x, y : array_like (N, ...)
-    loss : str or Loss
-    lengths : array_like of int (N,), optional
-    metrics : iterable of str or callable
+    model : Sequential or Graph
+    x, y, loss, lengths, metrics
+        As of `rnnfast.training.fit.fit`.
     batch_size : int
         How many sequences at a time; the result does not depend on it, but for rounding.
 
@@ -79,38 +77,47 @@ def evaluate_examples(
     return means.logs()
 
 
-def predict(model: Any, x: Any, *, lengths: Any = None, batch_size: int = 32) -> np.ndarray:
+def predict(model: Any, x: Any, *, lengths: Any = None, batch_size: int = 32) -> Any:
     """Outputs for all of `x`.
 
     Parameters
     ----------
-    model : Sequential
-    x : array_like (N, ...)
-    lengths : array_like of int (N,), optional
+    model : Sequential or Graph
+    x : array_like (N, ...), or mapping of str to these
+    lengths : array_like of int (N,), or mapping of str to these, optional
         Outputs beyond them are zero.
     batch_size : int
         How many sequences at a time.
 
     Returns
     -------
-    numpy.ndarray
-        (N, T, F), or (N, F) where the model takes time away.
+    numpy.ndarray, or dict of str to numpy.ndarray
+        (N, T, F), or (N, F) where the model takes time away; by name where the model gives several.
     """
     examples = Examples(x, None, lengths)
-    timed = lengths is not None and has_time(model)
-    result: np.ndarray | None = None
+    result: dict[str, np.ndarray] | None = None
+    several = False
     for batch, _, batch_lengths, place in examples.batches(batch_size):
         y = model(batch, lengths=batch_lengths)
+        several = isinstance(y, Mapping)
+        found = y if several else {"": y}
         if result is None:
-            shape = (len(examples), examples.x.shape[1], *y.shape[2:]) if timed else (len(examples), *y.shape[1:])
-            result = np.zeros(shape, y.dtype)
-        if timed:
-            result[place, : y.shape[1]] = y
-        else:
-            result[place] = y
-    return model(examples.x, lengths=lengths) if result is None else result
+            # Batches that are cut to their longest sequence leave the rest of the steps zero.
+            timed = has_time(model) if examples.is_cut else False
+            steps = {name: timed[name] if isinstance(timed, dict) else timed for name in found}
+            shapes = {
+                name: array.shape[1:] if not steps[name] else (examples.x.shape[1], *array.shape[2:])
+                for name, array in found.items()
+            }
+            result = {name: np.zeros((len(examples), *shapes[name]), found[name].dtype) for name in found}
+        for name, array in found.items():
+            result[name][(place, slice(array.shape[1])) if steps[name] else place] = array
+    if result is None:
+        return model(examples.x, lengths=lengths)
+    return result if several else result[""]
 
 
-def has_time(model: Any) -> bool:
-    """Whether the model's output has a time axis: lengths pass through it."""
-    return model.output_lengths(np.zeros(0, np.intp)) is not None
+def has_time(model: Any) -> Any:
+    """Whether the model's output has a time axis: lengths pass through it. Of several outputs, by name."""
+    found = model.output_lengths(np.zeros(0, np.intp))
+    return {name: each is not None for name, each in found.items()} if isinstance(found, dict) else found is not None

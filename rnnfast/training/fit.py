@@ -43,13 +43,14 @@ def fit(
 
     Parameters
     ----------
-    model : Sequential
-    x : array_like (N, T, ...)
-        Inputs, batch first.
-    y : array_like (N, ...)
-        Targets, as the loss wants them; with a time axis where the model's output has one.
-    loss : str or Loss
-        "cross_entropy", "mse", or a loss.
+    model : Sequential or Graph
+    x : array_like (N, T, ...), or mapping of str to array_like (N, ...)
+        Inputs, batch first; by name, where a graph takes several.
+    y : array_like (N, ...), or mapping of str to these
+        Targets, as the loss wants them; with a time axis where the model's output has one. By name, where a graph gives
+        several outputs.
+    loss : str, Loss, or mapping of str to these
+        "cross_entropy", "mse", or a loss. Of several outputs, the loss of each by name; `JointLoss` takes weights, too.
     optimizer : str or Optimizer
         "adam", "sgd", or an optimizer; the same one again continues where it was.
     epochs : int
@@ -57,7 +58,8 @@ def fit(
     batch_size : int
         Sequences a step.
     lengths : array_like of int (N,), optional
-        Valid steps of each sequence. A batch is cut to its longest.
+        Valid steps of each sequence. A batch is cut to its longest. Of a graph also a mapping, as in its call; where
+        there are several inputs or outputs, nothing is cut.
     validation_split : float
         This last part of the data, before any shuffling, is held out and evaluated after each epoch.
     validation_data : (x, y) or (x, y, lengths), optional
@@ -65,7 +67,8 @@ def fit(
     shuffle : bool
         Whether to draw a new order each epoch.
     metrics : iterable of str or callable
-        "accuracy", or functions of (predictions, targets, mask) that give (sum, count).
+        "accuracy", or functions of (predictions, targets, mask) that give (sum, count). Of several outputs, a mapping
+        from the output's name to its metrics.
     callbacks : iterable
         Functions of (epoch, logs), or objects with `on_epoch_end(epoch, logs)`. One that returns True ends the fit.
     regularizers : mapping of str to L1, L2, L1L2, Orthogonal or a function, optional
@@ -115,7 +118,7 @@ def fit(
             means = Means(metrics)
             with progress_bar(len(examples), f"Epoch {epoch + 1}/{epochs}", verbose=verbose) as show:
                 order = rng.permutation(len(examples)) if shuffle else None
-                for x_batch, y_batch, batch_lengths, _ in examples.batches(batch_size, order):
+                for x_batch, y_batch, batch_lengths, place in examples.batches(batch_size, order):
                     step = train_step(
                         model,
                         x_batch,
@@ -129,7 +132,7 @@ def fit(
                         constraints=constraints,
                     )
                     means.add("loss", step.loss_sum + step.penalty * step.count, step.count)
-                    show(len(x_batch), means.logs())
+                    show(min(place.stop, len(examples)) - place.start, means.logs())
                 logs = means.logs()
                 if held_out is not None:
                     found = evaluate_examples(model, held_out, loss, metrics, batch_size)

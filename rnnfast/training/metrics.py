@@ -1,6 +1,6 @@
 """What training reports beside the loss: functions of (predictions, targets, mask) that give (sum, count)."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -40,8 +40,14 @@ _METRICS: dict[str, Metric] = {"accuracy": accuracy}
 
 
 def find_metrics(metrics: Iterable[Any]) -> dict[str, Metric]:
-    """Metrics by name: each is given as a name or as a function, which goes by its own name."""
-    if isinstance(metrics, str):
+    """Metrics by name: each is given as a name or as a function, which goes by its own name.
+
+    Those of several outputs come as a mapping from the output's name to its metrics.
+    """
+    if isinstance(metrics, Mapping):
+        owned = [_OfOutput(name, *each) for name, inner in metrics.items() for each in find_metrics(inner).items()]
+        return {each.__name__: each for each in owned}
+    if isinstance(metrics, str) or callable(metrics):
         metrics = [metrics]
     found: dict[str, Metric] = {}
     for metric in metrics:
@@ -53,3 +59,15 @@ def find_metrics(metrics: Iterable[Any]) -> dict[str, Metric]:
             names = ", ".join(map(repr, _METRICS))
             raise ValueError(f"a metric must be a function or one of {names}, got {metric!r}")
     return found
+
+
+class _OfOutput:
+    """A metric of one output, for predictions, targets and masks by the output's name."""
+
+    def __init__(self, output: str, name: str, metric: Metric):
+        self.__name__ = f"{output}_{name}"
+        self._output, self._metric = output, metric
+
+    def __call__(self, predictions: Any, targets: Any, mask: Any = None) -> tuple[float, int]:
+        output = self._output
+        return self._metric(predictions[output], targets[output], None if mask is None else mask[output])

@@ -48,8 +48,8 @@ def train_step(
     Parameters
     ----------
     model : Layer
-        A `Sequential` or any other layer.
-    x, y : array_like
+        A `Sequential`, a `Graph` or any other layer.
+    x, y : array_like, or mapping of str to array_like
         Inputs, and targets as the loss wants them.
     loss : Loss
     optimizer : Optimizer
@@ -81,7 +81,9 @@ def train_step(
         watch(predictions, y, mask)
     if not count:
         return Step(loss_sum, 0, state, 0.0)
-    gradient *= 1.0 / count
+    for each in gradient.values() if isinstance(gradient, dict) else [gradient]:
+        if each is not None:
+            each *= 1.0 / count
     backward(gradient, need_dx=False)
     penalty = sum(found, add_penalties(model, regularizers))
     norm = optimizer.step(model)
@@ -89,8 +91,14 @@ def train_step(
     return Step(loss_sum, count, state, norm, penalty)
 
 
-def output_mask(model: Any, predictions: np.ndarray, lengths: Any) -> np.ndarray | None:
-    """True at the steps that count, bool (B, T); None when all do or the output has no time."""
+def output_mask(model: Any, predictions: Any, lengths: Any) -> Any:
+    """True at the steps that count, bool (B, T); None when all do or the output has no time. By name, of several."""
     left = None if lengths is None else model.output_lengths(lengths)
-    beyond = _check.padding(left, predictions.shape[:2])
+    if isinstance(predictions, dict):
+        return {name: _mask(array, None if left is None else left[name]) for name, array in predictions.items()}
+    return _mask(predictions, left)
+
+
+def _mask(predictions: np.ndarray, lengths: Any) -> np.ndarray | None:
+    beyond = _check.padding(lengths, predictions.shape[:2])
     return None if beyond is None else ~beyond

@@ -21,7 +21,7 @@ from rnnfast.layers import (
 )
 from rnnfast.models import Graph, Sequential
 from rnnfast.models._architecture import describe, rebuild
-from rnnfast.training import SGD
+from rnnfast.training import SGD, Adam, JointLoss
 
 LENGTHS = [5, 0, 2]
 
@@ -429,3 +429,89 @@ def test_malformed_plans(change, message):
     plan["config"].update(change)
     with pytest.raises(ValueError, match=message):
         rebuild(plan)
+
+
+def test_fit_is_that_of_a_sequential():
+    def layers():
+        return Embedding(7, 4, seed=1), LSTM(4, 5, seed=2), Dropout(0.3), Linear(5, 3, seed=3)
+
+    plain, graph, name = Sequential(*layers()), Graph({"words": ("B", "T")}), "words"
+    for layer in layers():
+        name = graph.add(layer, name)
+    graph.outputs(name)
+    rng = np.random.default_rng(4)
+    x, y, lengths = rng.integers(0, 7, (20, 6)), rng.integers(0, 3, (20, 6)), rng.integers(0, 7, 20)
+    how = {"loss": "cross_entropy", "epochs": 2, "batch_size": 8, "validation_split": 0.2, "metrics": ["accuracy"]}
+    fits = [
+        model.fit(given, y, lengths=ends, seed=0, verbose=False, **how)
+        for model, given, ends in ((plain, x, lengths), (graph, x, lengths))
+    ]
+    assert fits[0].history == fits[1].history
+    assert np.array_equal(plain.flat_data, graph.flat_data)
+    assert plain.evaluate(x, y, lengths=lengths) == graph.evaluate(x, y, lengths=lengths)
+    by_name = graph.evaluate({"words": x}, y, lengths={"words": lengths})
+    assert by_name == pytest.approx(graph.evaluate(x, y, lengths=lengths), rel=1e-6)
+    wanted = plain.predict(x, lengths=lengths, batch_size=6)
+    assert np.array_equal(graph.predict(x, lengths=lengths, batch_size=6), wanted)
+    assert np.array_equal(graph.predict({"words": x}, lengths={"words": lengths}, batch_size=6), wanted)
+
+
+def test_fit_learns_several_outputs_from_several_inputs(tmp_path):
+    rng = np.random.default_rng(4)
+    lengths = rng.integers(1, 7, 60)
+    x = {"words": rng.integers(0, 7, (60, 6)), "speed": rng.standard_normal((60, 6, 2))}
+    y = {"topic": (x["words"][:, 0] + (x["speed"][:, 0, 0] > 0)) % 3, "price": x["speed"].sum(axis=-1)}
+    graph = two_in_two_out("float32")
+    history = graph.fit(
+        x,
+        y,
+        loss=JointLoss({"topic": "cross_entropy", "price": "mse"}, weights={"price": 0.5}),
+        optimizer=Adam(0.02),
+        lengths=lengths,
+        epochs=60,
+        batch_size=16,
+        metrics={"topic": "accuracy"},
+        validation_split=0.2,
+        seed=0,
+        verbose=False,
+    )
+    assert set(history.history) == {"loss", "topic_accuracy", "val_loss", "val_topic_accuracy"}
+    assert history.history["topic_accuracy"][-1] > 0.95
+    found = graph.evaluate(x, y, lengths=lengths)
+    assert found["topic_accuracy"] > 0.8
+    y_found = graph.predict(x, lengths=lengths, batch_size=7)
+    assert max_error(y_found["topic"], graph(x, lengths=lengths)["topic"]) < 1e-6
+    valid = np.arange(6) < lengths[:, None]
+    assert not y_found["price"][~valid].any()
+    price = float(((y_found["price"][..., 0] - y["price"])[valid] ** 2).mean())
+    assert price < 0.3
+    logits = y_found["topic"].astype(np.float64)
+    logs = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+    topic = -logs[np.arange(60), y["topic"]].mean()
+    whole = graph.evaluate(x, y, lengths=lengths, batch_size=60)
+    assert whole["loss"] == pytest.approx(topic + 0.5 * price, rel=1e-5)
+    again = pickle.loads(pickle.dumps(graph))
+    assert again.evaluate(x, y, lengths=lengths) == found
+
+
+def test_predict_of_several_outputs_from_one_input():
+    graph = Graph({"words": ("B", "T")})
+    steps = graph.add(GRU(3, 4, seed=1), graph.add(Embedding(7, 3, seed=0), "words"))
+    graph.outputs(steps=steps, last=graph.add(Last(), steps))
+    x, lengths = np.random.default_rng(3).integers(0, 7, (5, 6)), [2, 6, 0, 1, 3]
+    wanted, found = graph(x, lengths=lengths), graph.predict(x, lengths=lengths, batch_size=2)
+    assert all(max_error(found[name], wanted[name]) < 1e-6 for name in ("steps", "last"))
+
+
+def test_fit_without_time_or_with_two_times():
+    graph = complete()
+    x, y = np.random.default_rng(0).standard_normal((30, 3)), np.ones((30, 2))
+    history = graph.fit(x, y, loss="mse", optimizer=SGD(0.1), epochs=9, verbose=False, seed=0).history["loss"]
+    assert history[-1] < 0.5 * history[0]
+    graph, x = translator("float32"), sentences(B=12)
+    lengths = {"source": [5, 1, 3] * 4, "target": [4, 2, 0] * 4}
+    how = {"loss": {"scores": "cross_entropy"}, "optimizer": Adam(0.05), "lengths": lengths, "epochs": 60}
+    history = graph.fit(x, {"scores": x["target"]}, **how, verbose=False, seed=0).history["loss"]
+    assert history[-1] < 0.5 * history[0]
+    with pytest.raises(ValueError, match="targets must be a mapping with scores"):
+        graph.evaluate(x, x["target"], lengths=lengths)

@@ -57,7 +57,7 @@ def test_nothing_counts_gives_nan():
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        ({"y": np.zeros((10, 6), int)}, ValueError, r"equally many sequences.*\(11, 6\) and \(10, 6\)"),
+        ({"y": np.zeros((10, 6), int)}, ValueError, r"equally many sequences.*x \(11, 6\), y \(10, 6\)"),
         ({"lengths": np.full(11, 7)}, ValueError, "from 0 to 6"),
         ({"lengths": np.full(10, 1)}, ValueError, r"\(11,\)"),
         ({"lengths": np.full(11, 6), "y": np.zeros((11, 5), int)}, ValueError, "equally many steps"),

@@ -49,3 +49,39 @@ def test_memory_maps_are_read_by_the_batch(tmp_path):
     examples = Examples(mapped)
     assert isinstance(examples.x, np.memmap)
     assert [x.shape for x, *_ in examples.batches(4)] == [(4, 4), (1, 4)]
+
+
+def test_several_arrays_keep_their_rows_together():
+    x = {"a": np.arange(5), "b": np.arange(20).reshape(5, 4)}
+    examples = Examples(x, {"c": np.arange(5) * 10}, {"b": [0, 1, 2, 3, 4]}, timed=True)
+    assert len(examples) == 5
+    assert not examples.is_cut
+    order = np.array([3, 0, 4, 1, 2])
+    rows = []
+    for found, y, lengths, _ in examples.batches(2, order):
+        assert found["b"].shape[1] == 4
+        assert np.array_equal(found["b"][:, 0], 4 * found["a"])
+        assert np.array_equal(y["c"], 10 * found["a"])
+        assert np.array_equal(lengths["b"], found["a"])
+        rows += found["a"].tolist()
+    assert rows == order.tolist()
+    kept, held_out = examples.split(0.4)
+    assert kept.x["a"].tolist() == [0, 1, 2]
+    assert held_out.lengths["b"].tolist() == [3, 4]
+    alone = Examples(np.zeros((5, 3)), {"c": np.zeros(5)}, [1, 2, 3, 3, 0])
+    assert [x.shape for x, *_ in alone.batches(3)] == [(3, 3), (2, 3)]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (({"a": np.zeros(5), "b": np.zeros((4, 2))},), r"got shapes x\['a'\] \(5,\), x\['b'\] \(4, 2\)"),
+        (({"a": np.zeros(5)}, {"c": np.zeros(4)}), r"y\['c'\] \(4,\)"),
+        (({},), "got shapes none"),
+        (({"a": 3.0},), r"x\['a'\] must have a first axis"),
+        (({"a": np.zeros((5, 2))}, None, {"a": [1, 2]}), r"lengths\['a'\] must have shape \(5,\).*got \(2,\)"),
+    ],
+)
+def test_bad_mappings(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        Examples(*arguments)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from checks import central_differences, max_error, relative_error
 
-from rnnfast.training import MSE, CrossEntropy
+from rnnfast.training import MSE, CrossEntropy, JointLoss
 from rnnfast.training.losses import Loss, find_loss
 
 
@@ -109,3 +109,51 @@ def test_parity_with_torch():
     total, count, gradient = MSE()(logits, np.ones((4, 6, 9)))
     assert abs(total / count - mean.item()) < 1e-5
     assert relative_error(gradient / count, theirs.grad.numpy()) < 2e-6
+
+
+def test_a_joint_loss_is_the_weighted_sum_of_means():
+    predictions = {"a": draw(2, 3, 5), "b": draw(2, 4), "free": draw(2, 2)}
+    targets = {"a": np.array([[0, 4, 2], [1, 1, 3]]), "b": np.ones((2, 4))}
+    mask = {"a": np.array([[True, True, False], [True, False, False]]), "b": None, "free": None}
+    loss = JointLoss({"a": "cross_entropy", "b": MSE()}, weights={"b": 0.3})
+    for given in (None, mask):
+        total, count, gradient = loss(predictions, targets, given)
+        sum_a, count_a, _ = CrossEntropy()(predictions["a"], targets["a"], None if given is None else mask["a"])
+        sum_b, count_b, _ = MSE()(predictions["b"], targets["b"])
+        assert count == 2
+        assert abs(total / count - (sum_a / count_a + 0.3 * sum_b / count_b)) < 1e-14
+        for name in "ab":
+            differences = central_differences(
+                lambda given=given: loss(predictions, targets, given)[0], predictions[name]
+            )
+            assert relative_error(gradient[name], differences) < 1e-6
+        assert gradient["free"] is None
+
+
+def test_a_joint_loss_where_nothing_counts():
+    loss = find_loss({"a": "mse", "b": "mse"})
+    assert isinstance(loss, JointLoss)
+    assert repr(loss) == "JointLoss({'a': MSE(), 'b': MSE()}, weights={'a': 1.0, 'b': 1.0})"
+    arrays = {"a": np.ones((2, 3)), "b": np.ones((2, 3))}
+    zeros = {"a": np.zeros((2, 3)), "b": np.zeros((2, 3))}
+    total, count, gradient = loss(arrays, zeros, {"a": np.zeros((2, 3), bool), "b": None})
+    assert (total, count) == (2.0, 2)
+    assert not gradient["a"].any()
+    empty = {"a": np.zeros((0, 3)), "b": np.zeros((0, 3))}
+    assert loss(empty, empty)[:2] == (0.0, 0)
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "message"),
+    [
+        (lambda: JointLoss({}), ValueError, "at least one output"),
+        (lambda: JointLoss({"a": "mse"}, {"b": 1.0}), ValueError, "no output 'b'; there are a"),
+        (lambda: JointLoss({"a": "mse"}, {"a": -1.0}), ValueError, r"weights\['a'\] must be at least 0"),
+        (lambda: JointLoss({"a": "hinge"}), ValueError, "loss must be"),
+        (lambda: JointLoss({"a": "mse"})(np.ones(3), {"a": 1}), ValueError, "predictions must be a mapping with a"),
+        (lambda: JointLoss({"a": "mse"})({"a": np.ones(3)}, {"b": 1}), ValueError, "targets must be .* a, got b"),
+    ],
+)
+def test_bad_joint_losses(make, error, message):
+    with pytest.raises(error, match=message):
+        make()

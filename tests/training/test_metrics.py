@@ -1,3 +1,5 @@
+import pickle
+
 import numpy as np
 import pytest
 
@@ -28,3 +30,20 @@ def test_metrics_by_name():
     assert find_metrics(()) == {}
     with pytest.raises(ValueError, match="'accuracy', got 'f1'"):
         find_metrics(["f1"])
+
+
+def test_metrics_of_several_outputs():
+    def largest(predictions, targets, mask):
+        return float(predictions.max()), 1
+
+    found = find_metrics({"a": "accuracy", "b": ["accuracy", largest], "c": largest})
+    assert list(found) == ["a_accuracy", "b_accuracy", "b_largest", "c_largest"]
+    predictions = {"a": np.eye(3), "b": np.eye(3)[:2], "c": np.ones(4)}
+    targets = {"a": np.array([0, 1, 1]), "b": np.array([1, 1]), "c": None}
+    assert found["a_accuracy"](predictions, targets) == (2.0, 3)
+    mask = {"a": np.array([True, False, True]), "b": None, "c": None}
+    assert found["a_accuracy"](predictions, targets, mask) == (1.0, 2)
+    assert found["b_accuracy"](predictions, targets, mask) == (1.0, 2)
+    assert found["c_largest"](predictions, targets, mask) == (1.0, 1)
+    assert find_metrics(found.values()) == found
+    assert pickle.loads(pickle.dumps(found["a_accuracy"]))(predictions, targets) == (2.0, 3)
