@@ -1,8 +1,8 @@
 """What all layers share: parameters by name, gradients, copies, the summary, and the verbs."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from rnnfast.layers._block import (
 from rnnfast.layers._key import Key, draw_key
 
 if TYPE_CHECKING:
+    from rnnfast.layers._summary import Part
     from rnnfast.layers.pool import Pool
     from rnnfast.layers.stream import Stream
 
@@ -36,7 +37,6 @@ __all__ = [
     "lay_end_to_end",
     "matching",
     "real_array",
-    "table",
     "trained_parts",
     "unique_blocks",
 ]
@@ -284,15 +284,94 @@ class Layer:
         for _, _, grad in contiguous_runs(self.blocks()):
             grad.fill(0)
 
-    def summary(self) -> None:
-        """Print a table of layers, output shapes and parameters, learnt and kept."""
-        total, fixed = self._sizes()
-        print(table([(type(self).__name__, self.output_shape(self.input_shape), total)], total, fixed))
+    def parts(self, shape: tuple[Axis, ...]) -> list["Part"]:
+        """The layers inside, for the summary, given an input shape; none in a leaf layer."""
+        return []
 
-    def _sizes(self) -> tuple[int, int]:
-        """How many numbers there are in parameters and buffers, and how many of them no optimizer changes."""
-        kept = sum(block.size for block in self.buffer_blocks())
-        return self.num_params + kept, kept + sum(block.frozen_size for block in self.blocks())
+    def summary(self) -> None:
+        """Print a table of layers, output shapes and parameters: those trained, those frozen, and what is kept."""
+        from rnnfast.layers._summary import summarise
+
+        print(summarise(self))
+
+    def get_config(self) -> dict[str, Any]:
+        """All that `from_config` needs for an equal layer with first values of its own, as JSON can hold it.
+
+        Layers inside are there as plans, `{"class": name, "config": config}`, and frozen parameters as `frozen`.
+
+        Examples
+        --------
+        >>> from rnnfast.layers import Linear
+        >>> config = Linear(3, 2, activation="tanh").get_config()
+        >>> config
+        {'in_features': 3, 'out_features': 2, 'bias': True, 'activation': 'tanh', 'dtype': 'float32'}
+        >>> Linear.from_config(config)
+        Linear(in_features=3, out_features=2, bias=True, activation='tanh', dtype='float32')
+        """
+        from rnnfast.models._architecture import describe
+
+        return describe(self)["config"]
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
+        """The layer or model of a config that `get_config` gave.
+
+        Raises
+        ------
+        ValueError
+            When the config is malformed or has unknown arguments.
+        TypeError
+            For a class that is not one of rnnfast's.
+        """
+        from rnnfast.models._architecture import rebuild
+
+        layer = rebuild({"class": cls.__name__, "config": dict(config)})
+        if type(layer) is not cls:
+            raise TypeError(f"{cls.__module__}.{cls.__name__} is not one of rnnfast's layers and cannot be rebuilt")
+        return layer
+
+    def get_weights(self) -> list[np.ndarray]:
+        """Copies of all parameters, in the order of `params`, and then of all buffers."""
+        return [array.copy() for array in (*self.params.values(), *self.buffers.values())]
+
+    def set_weights(self, weights: Sequence[Any] | Mapping[str, Any]) -> None:
+        """Copy values into all parameters and buffers: all of them, or none.
+
+        Parameters
+        ----------
+        weights : sequence or mapping of str to array_like
+            As `get_weights` gives them, or by name.
+
+        Raises
+        ------
+        ValueError
+            When there are too many or too few, or a shape is another.
+
+        Examples
+        --------
+        >>> from rnnfast.layers import Linear
+        >>> layer = Linear(2, 1)
+        >>> layer.set_weights([[[3.0, 4.0]], [5.0]])
+        >>> layer.set_weights({"bias": [6.0], "weight": [[3.0, 4.0]]})
+        >>> [array.tolist() for array in layer.get_weights()]
+        [[[3.0, 4.0]], [6.0]]
+        """
+        slots = {**self.slots(), **self.buffer_slots()}
+        if isinstance(weights, Mapping):
+            if set(weights) != set(slots):
+                missing, unknown = [each for each in slots if each not in weights], [*weights.keys() - slots.keys()]
+                raise ValueError(f"weights must have the layer's names: missing {missing}, unknown {unknown}")
+            given = {name: weights[name] for name in slots}
+        elif len(weights) != len(slots):
+            raise ValueError(f"weights must hold {len(slots)} arrays, {', '.join(slots) or 'none'}, got {len(weights)}")
+        else:
+            given = dict(zip(slots, weights, strict=True))
+        arrays = {name: real_array(value, f"weights[{name!r}]") for name, value in given.items()}
+        for name, (block, inner) in slots.items():
+            if arrays[name].shape != block.shapes[inner]:
+                raise ValueError(f"weights[{name!r}] has shape {arrays[name].shape}, wanted {block.shapes[inner]}")
+        for name, (block, inner) in slots.items():
+            block.set(inner, arrays[name])
 
     def save(self, path: Any) -> None:
         """Write architecture and weights to a safetensors file (see `rnnfast.files.save`)."""
@@ -359,14 +438,3 @@ def matching(pattern: str, names: Iterable[str]) -> list[str]:
     if not found:
         raise ValueError(f"{pattern!r} fits no parameter; there are {', '.join(names) or 'none'}")
     return found
-
-
-def table(rows: list[tuple[str, tuple[Axis, ...], int]], total: int, fixed: int = 0) -> str:
-    """The summary's text, of (layer, output shape, parameters) rows; `fixed` of the parameters are not trained."""
-    cells = [("Layer", "Output shape", "Parameters")]
-    cells += [(name, f"({', '.join(map(str, shape))})", f"{count:,}") for name, shape, count in rows]
-    widths = [max(len(row[i]) for row in cells) for i in range(3)]
-    lines = [f"{a:<{widths[0]}}  {b:<{widths[1]}}  {c:>{widths[2]}}" for a, b, c in cells]
-    lines.insert(1, "-" * len(lines[0]))
-    split = f": {total - fixed:,} trained, {fixed:,} not trained" if fixed else ""
-    return "\n".join([*lines, lines[1], f"{total:,} parameters{split}"])

@@ -8,8 +8,9 @@ import numpy as np
 
 from rnnfast import ops
 from rnnfast.layers import Last, _check
-from rnnfast.layers._base import Axis, Backward, BackwardOnce, Layer, draw_key, table
+from rnnfast.layers._base import Axis, Backward, BackwardOnce, Layer, draw_key
 from rnnfast.layers._many import ManyInputs
+from rnnfast.layers._summary import Part
 from rnnfast.models import _nodes
 from rnnfast.models._network import Network
 from rnnfast.models._nodes import Array, Node, Shape
@@ -263,14 +264,17 @@ class Graph(Network):
             ends.update(_nodes.lengths_of(node, ends))
         return self._formed(ends)
 
-    def summary(self) -> None:
-        """Print a table of inputs and layers, their shapes and parameters, learnt and kept."""
-        rows = [(f"{name} (input)", shape, 0) for name, shape in self.inputs.items()]
+    def parts(self, shape: tuple[Any, ...]) -> list[Part]:
+        """Inputs and layers, for the summary."""
+        shapes = dict(zip(self.inputs, [shape] if len(self.inputs) == 1 else shape, strict=True))
+        found = [Part(name, "(input)", each, each, None) for name, each in shapes.items()]
         for node in self.nodes:
+            shapes.update(_nodes.shapes_of(node, shapes))
             sources = ", ".join(node.inputs if node.state is None else (*node.inputs, f"state of {node.state}"))
-            title = f"{node.name} = {type(node.layer).__name__}({sources})"
-            rows.append((title, self._shapes[node.name], node.layer._sizes()[0]))
-        print(table(rows, *self._sizes()))
+            taken = shapes[node.inputs[0]] if len(node.inputs) == 1 else tuple(shapes[each] for each in node.inputs)
+            title = f"= {type(node.layer).__name__}({sources})"
+            found.append(Part(node.name, title, taken, shapes[node.name], node.layer))
+        return found
 
     def _stream_steps(self, rows: int) -> list[Any]:
         raise ValueError("a Graph takes whole sequences, so it cannot run step by step")

@@ -5,7 +5,8 @@ from typing import Any, cast
 
 import numpy as np
 
-from rnnfast.layers._base import Axis, Backward, BackwardOnce, Layer, StatefulLayer, draw_key, table
+from rnnfast.layers._base import Axis, Backward, BackwardOnce, Layer, StatefulLayer, draw_key
+from rnnfast.layers._summary import Part
 from rnnfast.models._network import Network
 
 
@@ -109,12 +110,13 @@ class Sequential(Network):
             lengths = layer.output_lengths(lengths)
         return lengths
 
-    def summary(self) -> None:
-        """Print a table of layers, output shapes and parameters, learnt and kept."""
-        shape, rows = self.input_shape, []
+    def parts(self, shape: tuple[Axis, ...]) -> list[Part]:
+        """The layers, for the summary."""
+        found = []
         for i, layer in enumerate(self.layers):
-            rows.append((f"{i} {type(layer).__name__}", shape := layer.output_shape(shape), layer._sizes()[0]))
-        print(table(rows, *self._sizes()))
+            found.append(Part(str(i), type(layer).__name__, shape, layer.output_shape(shape), layer))
+            shape = found[-1].output_shape
+        return found
 
     def __call__(self, x: Any, state: Any = None, *, lengths: Any = None) -> np.ndarray:
         """Inference: the output of the last layer.

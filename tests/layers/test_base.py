@@ -4,8 +4,7 @@ import pickle
 import numpy as np
 import pytest
 
-from rnnfast.layers import LSTM, Block, Layer, Linear, StatefulLayer
-from rnnfast.layers._base import table
+from rnnfast.layers import LSTM, BatchNorm, Block, Layer, Linear, StatefulLayer
 
 
 @pytest.fixture
@@ -95,10 +94,51 @@ def test_repr_and_summary(layer, capsys):
     ]
 
 
-def test_table_is_as_wide_as_its_widest_cell():
-    lines = table([("A long name", ("B", 5), 1_234_567), ("B", ("B", "T", 5), 2)], 1_234_569).splitlines()
-    assert lines[2] == "A long name  (B, 5)         1,234,567"
-    assert lines[-1] == "1,234,569 parameters"
+def test_weights_in_order_and_by_name(layer):
+    before = layer.get_weights()
+    assert [array.shape for array in before] == [(3, 2), (3,)]
+    before[1][...] = 7
+    assert layer.params["bias"].tolist() == [1, 2, 3]
+    version = layer.block.version
+    layer.set_weights(before)
+    assert layer.params["bias"].tolist() == [7, 7, 7]
+    assert layer.block.version > version
+    layer.set_weights({"bias": [4, 5, 6], "weight": np.ones((3, 2), np.int8)})
+    assert layer.block.data.tolist() == [1] * 6 + [4, 5, 6]
+
+
+def test_weights_are_set_all_or_none(layer):
+    before = layer.block.data.copy()
+    good = np.ones((3, 2))
+    for weights, error, message in (
+        ([good], ValueError, "weights must hold 2 arrays, weight, bias, got 1"),
+        ([good, np.ones(2)], ValueError, r"weights\['bias'\] has shape \(2,\), wanted \(3,\)"),
+        ([good, np.ones(3, complex)], TypeError, r"weights\['bias'\] must hold real numbers"),
+        ({"weight": good}, ValueError, r"missing \['bias'\], unknown \[\]"),
+        ({"weight": good, "bias": [1, 2, 3], "b": 0}, ValueError, r"missing \[\], unknown \['b'\]"),
+    ):
+        with pytest.raises(error, match=message):
+            layer.set_weights(weights)
+    assert np.array_equal(layer.block.data, before)
+
+
+def test_buffers_are_among_the_weights():
+    layer = BatchNorm(2)
+    layer.set_weights([[1, 2], [3, 4], [5, 6], [7, 8]])
+    assert layer.buffers["running_var"].tolist() == [7, 8]
+    assert [array.tolist() for array in layer.get_weights()] == [[1, 2], [3, 4], [5, 6], [7, 8]]
+
+
+def test_configs_of_foreign_and_malformed_layers():
+    class Linear(Layer):
+        pass
+
+    with pytest.raises(TypeError, match="not one of rnnfast's layers"):
+        Linear().get_config()
+    with pytest.raises(TypeError, match="Linear is not one of rnnfast's layers and cannot be rebuilt"):
+        Linear.from_config({"in_features": 2, "out_features": 3})
+    with pytest.raises(ValueError, match=r"LSTM cannot be made.*hidden_size"):
+        LSTM.from_config({"input_size": 3})
 
 
 def test_a_recurrent_layer_says_its_shapes():
