@@ -33,7 +33,7 @@ def draw(*shape: int, seed: int = 0) -> np.ndarray:
 
 def draw_state(layer: Any, B: int, seed: int = 5) -> Any:
     """A random state of a layer."""
-    shape = (layer.num_layers * layer.num_directions, B, layer.hidden_size)
+    shape = (layer.num_layers * (1 + layer.bidirectional), B, layer.hidden_size)
     h, c = draw(*shape, seed=seed), draw(*shape, seed=seed + 2)
     return (h, c) if isinstance(layer, rf.LSTM) else h
 

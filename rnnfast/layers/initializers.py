@@ -1,4 +1,9 @@
-"""First values of weights. Each draws from a NumPy Generator in float64, so that every dtype starts alike."""
+"""First values of weights. Each draws from a NumPy Generator in float64, so that every dtype starts alike.
+
+`irnn` and `chrono` give the recurrent layers and cells other first values than their own.
+"""
+
+from typing import Any
 
 import numpy as np
 
@@ -84,3 +89,98 @@ def lstm_bias(hidden_size: int, forget_bias: float = 1.0) -> np.ndarray:
     bias = np.zeros(4 * hidden_size)
     bias[hidden_size : 2 * hidden_size] = forget_bias
     return bias
+
+
+def irnn(layer: Any, seed: Any = None, *, scale: float = 1.0) -> None:
+    """Begin as a sum over time: identity recurrent matrices, small input weights, zero biases.
+
+    With ``activation="relu"`` the network keeps what it has seen until it learns otherwise (Le, Jaitly and Hinton 2015,
+    arXiv:1504.00941, section 2).
+
+    Parameters
+    ----------
+    layer : RNN or RNNCell
+    seed : None, int or numpy.random.Generator
+        For the input weights, normal with mean 0 and deviation 0.001.
+    scale : float
+        Of the identity; below one the network forgets.
+
+    Raises
+    ------
+    TypeError
+        For a layer with gates.
+
+    Examples
+    --------
+    >>> import rnnfast as rf
+    >>> layer = rf.RNN(2, 3, activation="relu")
+    >>> irnn(layer, seed=0)
+    >>> layer.params["weight_hh_l0"].tolist()
+    [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]
+    """
+    rng = np.random.default_rng(seed)
+    for direction in _directions(layer, "irnn", ("rnn",)):
+        for name, shape in direction.shapes().items():
+            if name.startswith("weight_ih"):
+                layer.params[name] = 1e-3 * rng.standard_normal(shape)
+            elif name.startswith("weight_hh"):
+                layer.params[name] = scale * np.eye(direction.hidden_size)
+            elif name.startswith("bias"):
+                layer.params[name] = np.zeros(shape)
+
+
+def chrono(layer: Any, max_steps: int, seed: Any = None) -> None:
+    """Biases that let each unit remember for a time of its own, from 1 to `max_steps` steps, evenly drawn.
+
+    The LSTM's forget gate gets log u, its input gate -log u, with u uniform in [1, max_steps - 1] (Tallec and Ollivier
+    2018, arXiv:1804.11188). The GRU's update gate gets log u, as it keeps the state where it is open; with
+    ``update="new"`` -log u.
+
+    Parameters
+    ----------
+    layer : LSTM, GRU, LSTMCell or GRUCell
+        With biases; the other gates keep theirs.
+    max_steps : int
+        The longest dependency expected, at least 2: often the length of the sequences.
+    seed : None, int or numpy.random.Generator
+
+    Raises
+    ------
+    TypeError, ValueError
+        For a layer that has no gates, or no biases.
+
+    Examples
+    --------
+    >>> import rnnfast as rf
+    >>> layer = rf.LSTM(2, 3)
+    >>> chrono(layer, 100, seed=0)
+    >>> i, f, g, o = layer.params["bias_l0"].reshape(4, 3)
+    >>> bool((i == -f).all()), bool((f >= 0).all()), bool((np.exp(f) < 99).all())
+    (True, True, True)
+    """
+    if not isinstance(max_steps, (int, np.integer)) or max_steps < 2:
+        raise ValueError(f"max_steps must be a whole number of at least 2, got {max_steps!r}")
+    rng = np.random.default_rng(seed)
+    for direction in _directions(layer, "chrono", ("lstm", "gru")):
+        if not direction.bias:
+            raise ValueError("chrono sets biases, and this layer has bias=False")
+        H, double = direction.hidden_size, direction.bias == "double"
+        time = np.log(rng.uniform(1.0, max_steps - 1.0, H))
+        if direction.cell == "gru" and direction.options.get("update") == "new":
+            time = -time
+        blocks = {1: time} if direction.cell == "gru" else {0: -time, 1: time}
+        for name in (
+            [f"bias_ih{direction.suffix}", f"bias_hh{direction.suffix}"] if double else ["bias" + direction.suffix]
+        ):
+            bias = np.array(layer.params[name])
+            for gate, value in blocks.items():
+                bias[gate * H : gate * H + H] = 0 if name.startswith("bias_hh") else value
+            layer.params[name] = bias
+
+
+def _directions(layer: Any, what: str, cells: tuple[str, ...]) -> list[Any]:
+    """The directions of a recurrent layer or cell of one of some kinds."""
+    found = getattr(layer, "_directions", None) or [getattr(layer, "_direction", None)]
+    if found[0] is None or found[0].cell not in cells:
+        raise TypeError(f"{what} is for {' and '.join(map(str.upper, cells))} layers, got {type(layer).__name__}")
+    return found
