@@ -16,21 +16,21 @@ WHERE = {
 
 
 @pytest.mark.parametrize("where", WHERE)
-@pytest.mark.parametrize(("residual", "widths"), [(True, [2, 2]), ("highway", [3, 2, 2])])
+@pytest.mark.parametrize("residual", [True, "highway"])
 @pytest.mark.parametrize(("merge", "padding"), [*product(["sum", "mul", "average"], ["zeros"]), ("concat", "hold")])
-def test_stacks(merge, padding, residual, widths, where):
+def test_stacks(merge, padding, residual, where):
     kind = KINDS[(len(merge) + len(where)) % 4]  # all of them, in turn
     layer = make(
-        kind, I=2, H=widths, layers=len(widths), bidirectional=True, merge=merge, residual=residual, padding=padding,
+        kind, I=2, H=2, layers=2, bidirectional=True, merge=merge, residual=residual, padding=padding,
         learned_state=True, dropout=0.2, input_dropout=0.2, weight_drop=0.3,
     )  # fmt: skip
     check_layer_gradients(layer, draw(4, 3, 2), rng=8, **WHERE[where])
 
 
-@pytest.mark.parametrize("kind", ["rnn_tanh", "lstm", "gru"])
-@pytest.mark.parametrize("where", ["lengths", "mask"])
+@pytest.mark.parametrize(("kind", "where"), [("rnn_tanh", "lengths"), ("lstm", "mask"), ("gru", "lengths")])
 @pytest.mark.parametrize(("widths", "options"), [
     ([2, 3], {}),
+    ([3, 2, 2], {"residual": True}),
     ([2, 2], {"residual": True, "padding": "hold"}),
     ([3, 3], {"residual": "highway", "padding": "hold", "bias": "double"}),
     ([2, 3], {"bidirectional": True, "merge": "mul", "padding": "hold"}),
@@ -38,12 +38,12 @@ def test_stacks(merge, padding, residual, widths, where):
     ([3, 3], {"input_dropout": 0.3, "weight_drop": 0.3, "dropout": 0.3}),
 ])  # fmt: skip
 def test_with_a_given_state(kind, where, widths, options):
-    layer, x = make(kind, I=2, H=widths, layers=2, **options), draw(4, 3, 2)
+    layer, x = make(kind, I=2, H=widths, layers=len(widths), **options), draw(4, 3, 2)
     state = map_state(lambda part: draw(*part.shape, seed=7), layer(x)[1])
     check_layer_gradients(layer, x, state=state, rng=8, **WHERE[where])
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ["rnn_tanh", "gru"])
 @pytest.mark.parametrize(("B", "T", "time_major"), [(1, 1, False), (1, 3, True), (3, 1, True)])
 def test_small_batches(kind, B, T, time_major):
     layer = make(
