@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from enum import IntEnum
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -32,8 +33,11 @@ class Masks(IntEnum):
         return self << 24 | place
 
 
-def run_all(calls: Sequence[Callable[[], Any]], beside: bool) -> list[Any]:
-    return side_by_side(*calls) if beside else [call() for call in calls]
+def run_all(run: Callable[[int], Any], directions: int, beside: bool) -> list[Any]:
+    """What `run` gives for each direction."""
+    if beside:
+        return side_by_side(*(partial(run, i) for i in range(directions)))
+    return [run(i) for i in range(directions)]
 
 
 class Orientation:
@@ -76,6 +80,10 @@ class StateForm:
 
     def room(self, B: int, dtype: np.dtype) -> tuple[list[list[Array]], list[tuple[Array, ...]]]:
         """Memory for a state, and each direction's views of it."""
+        if self.stacked:
+            ((count, widths),) = self._groups
+            one = [np.empty((count, B, width), dtype) for width in widths]
+            return [one], _each(one, count)
         memory: list[list[Array]] = []
         views: list[tuple[Array, ...]] = []
         for count, widths in self._groups:

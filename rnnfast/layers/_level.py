@@ -1,7 +1,6 @@
 """One layer of a stack: its directions, how they become one output, and what leads around them."""
 
 from collections.abc import Sequence
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -134,10 +133,10 @@ class Level:
         in_place = self._in_place and valid is None
         made = y if in_place else self._room(block, x)
         outs = self._parts(made)
-        runs = [
-            partial(
-                ops.forward,
-                each.cell,
+
+        def run(i: int) -> Any:
+            return ops.forward(
+                self.directions[i].cell,
                 None,
                 inner,
                 given[i],
@@ -147,12 +146,11 @@ class Level:
                 save=training,
                 packed=packed[i],
                 final=final[i],
-                **each.options,
-            )
-            for i, each in enumerate(self.directions)
-        ]
-        beside = call.beside = len(packed) == 2 and worth_side_by_side(packed[0], x.shape[0], x.shape[1])
-        call.calls = [saved for _, _, saved in run_all(runs, beside)]
+                **self.directions[i].options,
+            )[2]
+
+        call.beside = len(packed) == 2 and worth_side_by_side(packed[0], x.shape[0], x.shape[1])
+        call.calls = run_all(run, len(packed), call.beside)
         if not in_place:
             self._finish(call, block, cache, made, y)
         elif self.around:
@@ -212,12 +210,12 @@ class Level:
         parts = self._split(call, dy)
         if valid and not self.around:
             parts = [None if part is None else valid.collect(part, i) for i, part in enumerate(parts)]
-        runs = [
-            partial(ops.backward, call.calls[i], parts[i], dstate[i], need_dx=need_dx, initial=initial[i])
-            for i in range(len(parts))
-        ]
+
+        def run(i: int) -> Any:
+            return ops.backward(call.calls[i], parts[i], dstate[i], need_dx=need_dx, initial=initial[i])
+
         dx: Array | None = None
-        for i, (part, _, named) in enumerate(run_all(runs, call.beside)):
+        for i, (part, _, named) in enumerate(run_all(run, len(parts), call.beside)):
             if self.weight_drop:
                 stream = self._weight_stream(i)
                 named["weight_hh"] = dropped(named["weight_hh"], self.weight_drop, int(call.key), stream)
