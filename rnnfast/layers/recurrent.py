@@ -1,6 +1,6 @@
 """What RNN, LSTM and GRU share: layers on top of each other, in one direction or both."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -276,6 +276,33 @@ class Recurrent(StatefulLayer):
             return dx, self._form.leave(memory, unbatched)
 
         return (y, new), backward
+
+    def ragged(self, sequences: Iterable[Any], state: Any = None) -> tuple[list[Any], Any]:
+        """Inference on sequences of any lengths, one batch of them.
+
+        Parameters
+        ----------
+        sequences : iterable of array_like (T_b, I)
+        state : as for a call
+
+        Returns
+        -------
+        y : list of ndarray (T_b, D·H), with merge=None of pairs
+        state : as from a call
+        """
+        arrays = [_check.real(each, self.block.dtype, f"sequences[{i}]") for i, each in enumerate(sequences)]
+        for i, array in enumerate(arrays):
+            if array.ndim != 2 or array.shape[1] != self.input_size:
+                raise ValueError(f"sequences[{i}] must have shape (T, {self.input_size}), got {array.shape}")
+        lengths = np.array([len(array) for array in arrays], np.int64)
+        x = np.zeros((len(arrays), lengths.max(initial=0), self.input_size), self.block.dtype)
+        for row, array in zip(x, arrays, strict=True):
+            row[: len(array)] = array
+        y, new = self(x, state, lengths=lengths)
+        ends = enumerate(lengths)
+        if self.merge is None:
+            return [(y[0][b, :end], y[1][b, :end]) for b, end in ends], new
+        return [y[b, :end] for b, end in ends], new
 
     def explain(self, batch_size: int, seq_len: int, lengths: Any = None) -> "Plan":
         """What a call will do and take: kernel, instruction set, arithmetic, threads, bytes. Print it for a table.

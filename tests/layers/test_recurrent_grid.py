@@ -292,6 +292,30 @@ def test_explain_counts_every_layer():
     assert rf.LSTM(8, 16, merge=None, bidirectional=True).explain(4, 10).output == 2 * 4 * 10 * 16 * 4
 
 
+@cells
+@pytest.mark.parametrize("merge", ["concat", "sum", "mul", "average"])
+@pytest.mark.parametrize("residual", [True, "highway"])
+def test_what_comes_back_from_beyond_an_end_is_ignored(cls, merge, residual):
+    grid = {"hidden_size": 4, "num_layers": 2, "bidirectional": True, "merge": merge, "residual": residual}
+    layer, x, lengths = build(cls, grid), draw(4, 5, 3), np.array([3, 0, 5, 1])
+    dy, found = draw(4, 5, layer.output_size, seed=3), []
+    for beyond in (0, np.nan):
+        dy[np.arange(5) >= lengths[:, None]] = beyond
+        layer.zero_grad()
+        dx, _ = layer.forward(x, lengths=lengths)[1](dy)
+        found.append([dx, layer.block.grad.copy()])
+    assert all(same_bits(a, b) for a, b in zip(*found, strict=True))
+    assert not found[0][0][0, 3:].any()
+
+
+def test_one_sequence_of_a_stack_of_widths_joins_a_pool():
+    layer, x = build(rf.LSTM, GRIDS["widths"]), draw(6, 3)
+    pool, (y, _) = layer.pool(2), layer(x)
+    slot = pool.join(layer(x[:4])[1])
+    assert same_bits(pool(x[4:5], [slot])[0], y[4])
+    assert [len(entry) for entry in pool.snapshot(slot)] == [2, 2, 2]
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_residual_without_dx(kind):
     layer, x = make(kind, H=4, layers=3, residual="highway", learned_state=True), draw(2, 4, 3)

@@ -167,6 +167,23 @@ def test_masks_in_float32_and_dropout_by_valid_step():
     assert not padded[:, :3].any()
 
 
+@kinds
+@pytest.mark.parametrize("merge", ["concat", None])
+def test_ragged_sequences(kind, merge):
+    layer = make(kind, bidirectional=True, merge=merge)
+    sequences = [draw(n, 3, seed=n) for n in (4, 0, 1, 7)]
+    state = draw_state(layer, 4)
+    found, after = layer.ragged(iter(sequences), state)
+    for row, (x, y) in enumerate(zip(sequences, found, strict=True)):
+        alone, end = layer(x, row_of(state, row))
+        for got, wanted in zip(*((y, alone) if merge is None else ([y], [alone])), strict=True):
+            assert same_bits(np.ascontiguousarray(got), wanted)
+        assert all(same_bits(a[:, row], b) for a, b in zip(flatten(after), flatten(end), strict=True))
+    assert layer.ragged([])[0] == []
+    with pytest.raises(ValueError, match=r"sequences\[1\].*\(T, 3\).*\(4, 2\)"):
+        layer.ragged([draw(4, 3), draw(4, 2)])
+
+
 @pytest.mark.parametrize(
     ("how", "error", "words"),
     [
