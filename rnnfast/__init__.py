@@ -8,7 +8,7 @@ __version__ = "0.1.0"
 
 _names = {
     "rnnfast.layers": [
-        *("RNN", "LSTM", "GRU", "RNNCell", "LSTMCell", "GRUCell"),
+        *("RNN", "LSTM", "GRU", "RNNCell", "LSTMCell", "GRUCell", "IndRNN", "MGU"),
         *("Linear", "Embedding", "Dropout", "Last", "Attention"),
         *("Add", "Average", "Concatenate", "Multiply"),
         *("Activation", "SpatialDropout", "GaussianNoise", "LayerNorm", "BatchNorm", "ActivityRegularizer"),

@@ -424,7 +424,7 @@ def explain(Packed packed not None, ptrdiff_t B, ptrdiff_t T, lengths, bint trai
     Returns
     -------
     dict of str to int
-        slices of the rows and of the units; packed, saved and scratch bytes; steps of all rows.
+        slices of the rows and of the units; packed, saved and scratch bytes; steps of all rows, and the operations of one.
     """
     cdef Call call = Call.__new__(Call)
     cdef Forward f
@@ -433,6 +433,7 @@ def explain(Packed packed not None, ptrdiff_t B, ptrdiff_t T, lengths, bint trai
     plan_forward(&call.plan, &f, &needs)
     return {
         "row_slices": f.team.rows, "unit_slices": f.team.units, "packed": packed.memory.size, "steps": call.plan.total,
+        "operations": <ptrdiff_t>operations(&packed.panels),
         "saved": needs.saved + call.order.size if training else 0,
         "scratch": needs.scratch + needs.each + (0 if training else call.order.size),
     }

@@ -4,9 +4,9 @@ from rnnfast._lazy import attach
 
 _names = {
     "rnnfast.layers._base": ["Block", "Layer", "StatefulLayer"],
-    "rnnfast.layers.rnn": ["RNN"],
+    "rnnfast.layers.rnn": ["IndRNN", "RNN"],
     "rnnfast.layers.lstm": ["LSTM"],
-    "rnnfast.layers.gru": ["GRU"],
+    "rnnfast.layers.gru": ["GRU", "MGU"],
     "rnnfast.layers.cells": ["GRUCell", "LSTMCell", "RNNCell"],
     "rnnfast.layers.initializers": ["chrono", "irnn"],
     "rnnfast.layers.linear": ["Linear"],

@@ -7,7 +7,8 @@ import numpy as np
 
 from rnnfast import ops
 from rnnfast.layers._block import Block
-from rnnfast.layers.initializers import gates_glorot, gates_orthogonal, lstm_bias
+from rnnfast.layers._grid import Masks
+from rnnfast.layers.initializers import constant, gates_glorot, gates_orthogonal, glorot_uniform, lstm_bias, uniform
 
 
 def check_bias(bias: Any) -> bool | str:
@@ -36,15 +37,17 @@ class Direction:
 
     Parameters
     ----------
-    cell : "rnn", "lstm" or "gru"
+    cell : "rnn", "lstm", "gru", "indrnn" or "mgu"
     input_size, hidden_size : int
     bias : True, False or "double"
     suffix : str
         What follows the names, such as "_l0_reverse".
     options : mapping
-        activation, or reset and update.
+        The cell's, as `ops.kind` takes them.
     forget_bias : float
         The first bias of an LSTM's forget gate.
+    proj_size : int
+        The width of h where an LSTM projects it; 0: it does not.
     learned_state : bool
         Whether the initial state is a parameter.
 
@@ -66,49 +69,62 @@ class Direction:
         options: Mapping[str, Any],
         *,
         forget_bias: float = 1.0,
+        proj_size: int = 0,
         learned_state: bool = False,
     ):
         self.cell, self.input_size, self.hidden_size = cell, input_size, hidden_size
         self.bias, self.suffix = bias, suffix
         self.options: dict[str, Any] = dict(options)
         self.forget_bias, self.learned_state = forget_bias, learned_state
-        self.output_size = hidden_size
+        self.variant, self.proj_size = ops.kind(cell, **self.options), proj_size
+        self.output_size = proj_size or hidden_size
         self.state_sizes = (self.output_size, hidden_size) if cell == "lstm" else (self.output_size,)
-        self.gates = ops.GATES[cell]
-        self.inner_bias = options.get("reset") == "after"
+        self.inner_bias = self.variant.reset == "after"
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Names and shapes of the parameters, in order."""
-        rows, suffix = self.gates * self.hidden_size, self.suffix
-        shapes: dict[str, tuple[int, ...]] = {
-            f"weight_ih{suffix}": (rows, self.input_size),
-            f"weight_hh{suffix}": (rows, self.hidden_size),
-        }
+        suffix, known = self.suffix, self.variant.shapes(self.input_size, self.hidden_size, self.proj_size)
+        bias, inner = known.pop("bias"), known.pop("bias_hn", None)
+        shapes = {f"{name}{suffix}": known.pop(name) for name in ("weight_ih", "weight_hh")}
         if self.bias == "double":
-            shapes |= {f"bias_ih{suffix}": (rows,), f"bias_hh{suffix}": (rows,)}
+            shapes |= {f"bias_ih{suffix}": bias, f"bias_hh{suffix}": bias}
         elif self.bias:
-            shapes[f"bias{suffix}"] = (rows,)
-            if self.inner_bias:
-                shapes[f"bias_hn{suffix}"] = (self.hidden_size,)
+            shapes[f"bias{suffix}"] = bias
+            if inner:
+                shapes[f"bias_hn{suffix}"] = inner
+        shapes |= {f"{name}{suffix}": shape for name, shape in known.items()}
         if self.learned_state:
             shapes |= {name: (size,) for name, size in zip(self._state_names(), self.state_sizes, strict=True)}
         return shapes
+
+    def _own(self) -> list[str]:
+        """The parameters beside the biases, as `ops` names them."""
+        known = self.variant.shapes(self.input_size, self.hidden_size, self.proj_size)
+        return [name for name in known if name not in ("bias", "bias_hn")]
 
     def _state_names(self) -> list[str]:
         return [f"{name}0{self.suffix}" for name, _ in zip("hc", self.state_sizes, strict=False)]
 
     def initialise(self, block: Block, rng: np.random.Generator) -> None:
         """Glorot input weights, orthogonal recurrent weights, each per gate; biases zero, but the forget gate's."""
-        block.set(f"weight_ih{self.suffix}", gates_glorot(rng, self.gates, self.hidden_size, self.input_size))
-        block.set(f"weight_hh{self.suffix}", gates_orthogonal(rng, self.gates, self.hidden_size))
+        gates, H, P = self.variant.gates, self.hidden_size, self.output_size
+        first: dict[str, np.ndarray] = {"weight_ih": gates_glorot(rng, gates, H, self.input_size)}
+        first["weight_hh"] = uniform(rng, 0, 1, (H,)) if self.cell == "indrnn" else gates_orthogonal(rng, gates, H, P)
+        if self.proj_size:
+            first["weight_hr"] = glorot_uniform(rng, (P, H))
+        if self.variant.layer_norm:
+            first |= {name: constant(1, *block.shapes[name + self.suffix]) for name in ("norm_ih", "norm_hh")}
+            if self.variant.has_c:
+                first["norm_c"] = constant(1, H)
         if self.cell == "lstm" and self.bias:
-            name = "bias_ih" if self.bias == "double" else "bias"
-            block.set(f"{name}{self.suffix}", lstm_bias(self.hidden_size, self.forget_bias))
+            first["bias_ih" if self.bias == "double" else "bias"] = lstm_bias(H, self.forget_bias, self.variant.coupled)
+        for name, value in first.items():
+            block.set(name + self.suffix, value)
 
     def weights(self, block: Block) -> dict[str, np.ndarray]:
         """The parameters by the names and in the form that `ops.forward` takes."""
         suffix, H = self.suffix, self.hidden_size
-        found = {name: block.array(name + suffix) for name in ("weight_ih", "weight_hh")}
+        found = {name: block.array(name + suffix) for name in self._own()}
         if self.bias == "double":
             ih, hh = block.array(f"bias_ih{suffix}"), block.array(f"bias_hh{suffix}")
             found["bias"] = ih + hh
@@ -125,7 +141,7 @@ class Direction:
         """What `ops.backward` returned, by the names of the parameters."""
         if self.bias != "double":
             return {name + self.suffix: value for name, value in grads.items()}
-        found = {f"{name}{self.suffix}": grads[name] for name in ("weight_ih", "weight_hh")}
+        found = {f"{name}{self.suffix}": grads[name] for name in self._own()}
         found[f"bias_ih{self.suffix}"] = grads["bias"]
         second = grads["bias"].copy()
         if self.inner_bias:
@@ -149,6 +165,13 @@ class Direction:
         weights = self.weights(block)
         weights["weight_hh"] = dropped(weights["weight_hh"], p, key, stream)
         return ops.pack(self.cell, weights, **self.options, training=True)
+
+    def noise(self, key: Any, place: int) -> tuple[int, int]:
+        """The key and the stream of the masks of zoneout and recurrent dropout; nothing is drawn where there are none."""
+        variant = self.variant
+        if key is None or not (variant.zoneout_h or variant.zoneout_c or variant.recurrent_dropout):
+            return 0, 0
+        return int(key), Masks.CELL.stream(4 * place)
 
     def initial_state(self, block: Block, B: int) -> Any:
         """The learned state for B sequences, as `ops.forward` takes it."""

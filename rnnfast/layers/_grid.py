@@ -27,6 +27,7 @@ class Masks(IntEnum):
     BETWEEN = 0
     INPUT = 1
     WEIGHT = 2
+    CELL = 3  # zoneout and recurrent dropout: three streams from each fourth place on
 
     def stream(self, place: int) -> int:
         """The `stream` of `ops.dropout` for one layer or direction."""

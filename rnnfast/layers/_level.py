@@ -146,6 +146,7 @@ class Level:
                 save=training,
                 packed=packed[i],
                 final=final[i],
+                noise=self.directions[i].noise(key, 2 * self.number + i),
                 **self.directions[i].options,
             )[2]
 

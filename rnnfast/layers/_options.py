@@ -66,6 +66,41 @@ class GridOptions(TypedDict, total=False):
     seed: Any
 
 
+GATED = """    recurrent_activation : str or tuple
+        What the gates have in the place of σ.
+"""
+CELL = """    activation : str or tuple
+        "tanh", "relu", "sigmoid", "identity", "leaky_relu", "elu", "softsign", "hard_sigmoid" (x/6 + 1/2 between 0 and 1) or
+        "hard_sigmoid_onnx" (x/5 + 1/2); with parameters ("leaky_relu", 0.2), ("elu", 0.5), ("hard_sigmoid", 0.25, 0.5).
+    clip : float, optional
+        What enters an activation is kept from -clip to clip (ONNX's meaning).
+    zoneout : float
+        The share of units that keep their old state at a step, in training at random (Krueger et al. 2017).
+    recurrent_dropout : float
+        Of the state that enters the recurrent products, while training: one mask for all steps of a sequence (Gal and
+        Ghahramani 2016).
+"""
+_USUAL: dict[str, Any] = {
+    "activation": "tanh", "output_activation": None, "recurrent_activation": "sigmoid", "peephole": False, "coupled": False,
+    "clip": None, "cell_clip": None, "layer_norm": False, "zoneout": 0.0, "recurrent_dropout": 0.0,
+}  # fmt: skip
+
+
+def cell_options(**given: Any) -> dict[str, Any]:
+    """What goes on to `ops`: options that are not as usual, lists (as files have them) as tuples."""
+    found = {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
+    return {name: value for name, value in found.items() if value != _USUAL[name]}
+
+
+def check_projection(size: Any) -> int:
+    """The width of h, or 0."""
+    return (
+        0
+        if isinstance(size, (int, np.integer)) and not isinstance(size, bool) and size == 0
+        else _check.size(size, "proj_size")
+    )
+
+
 def widths(hidden_size: Any, num_layers: Any) -> tuple[int, ...]:
     """The width of each layer."""
     if num_layers is not None:

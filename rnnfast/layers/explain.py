@@ -101,7 +101,7 @@ def plan(layer: Recurrent, batch_size: int, seq_len: int, lengths: Any = None) -
         saved += training["saved"]
         scratch = max(scratch, inference["scratch"])
         backward = max(backward, training["scratch"], _gradients.explain(packed, B, T, ends))
-        work += 2.0 * ops.GATES[layer.cell] * direction.hidden_size * (direction.input_size + direction.output_size)
+        work += float(training["operations"])
     together = 2 if beside else 1
     around = [sum(level.numbers(B, T)[i] for level in layer._levels) * size for i in (0, 1)]
     between = around[0] + max((sum(outputs[max(i - 1, 0) : i + 1]) for i in range(len(outputs) - 1)), default=0)

@@ -34,7 +34,12 @@ def glorot_uniform(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarr
     return rng.uniform(-limit, limit, shape)
 
 
-def orthogonal(rng: np.random.Generator, size: int) -> np.ndarray:
+def uniform(rng: np.random.Generator, low: float, high: float, shape: tuple[int, ...]) -> np.ndarray:
+    """Uniform from `low` to `high`, float64 of `shape`."""
+    return _blank(*shape) if is_planning() else rng.uniform(low, high, shape)
+
+
+def orthogonal(rng: np.random.Generator, size: int, columns: int | None = None) -> np.ndarray:
     """A random orthogonal matrix, uniform over all of them: keeps the length of what it multiplies.
 
     The Q of a Gaussian matrix's QR factors, columns signed by R's diagonal (Mezzadri 2007, section 5); used for
@@ -44,15 +49,20 @@ def orthogonal(rng: np.random.Generator, size: int) -> np.ndarray:
     ----------
     rng : numpy.random.Generator
     size : int
+    columns : int, optional
+        As many as rows unless given; the rows, or the columns where they are fewer, are then orthonormal.
 
     Returns
     -------
     numpy.ndarray
-        float64 (size, size).
+        float64 (size, columns).
     """
+    columns = size if columns is None else columns
     if is_planning():
-        return _blank(size, size)
-    q, r = np.linalg.qr(rng.standard_normal((size, size)))
+        return _blank(size, columns)
+    if columns > size:
+        return orthogonal(rng, columns, size).T
+    q, r = np.linalg.qr(rng.standard_normal((size, columns)))
     return q * np.where(np.diagonal(r) < 0, -1.0, 1.0)
 
 
@@ -75,20 +85,23 @@ def gates_glorot(rng: np.random.Generator, num_gates: int, hidden_size: int, inp
     return np.concatenate([glorot_uniform(rng, (hidden_size, input_size)) for _ in range(num_gates)])
 
 
-def gates_orthogonal(rng: np.random.Generator, num_gates: int, hidden_size: int) -> np.ndarray:
-    """Recurrent weights (num_gates * hidden_size, hidden_size): each gate's block is orthogonal on its own."""
-    if is_planning():
-        return _blank(num_gates * hidden_size, hidden_size)
-    return np.concatenate([orthogonal(rng, hidden_size) for _ in range(num_gates)])
+def gates_orthogonal(
+    rng: np.random.Generator, num_gates: int, hidden_size: int, columns: int | None = None
+) -> np.ndarray:
+    """Recurrent weights (num_gates * hidden_size, columns): each gate's block is orthogonal on its own."""
+    return np.concatenate([orthogonal(rng, hidden_size, columns) for _ in range(num_gates)])
 
 
-def lstm_bias(hidden_size: int, forget_bias: float = 1.0) -> np.ndarray:
-    """LSTM bias (4 * hidden_size,), gates i f g o: zero, but the forget gate's, one since Jozefowicz et al. 2015."""
+def lstm_bias(hidden_size: int, forget_bias: float = 1.0, coupled: bool = False) -> np.ndarray:
+    """LSTM bias, gates i f g o: zero, but the forget gate's, one since Jozefowicz et al. 2015.
+
+    Where f = 1 - i there are the gates i g o, and the input gate's bias is the opposite.
+    """
     if is_planning():
-        return _blank(4 * hidden_size)
-    bias = np.zeros(4 * hidden_size)
-    bias[hidden_size : 2 * hidden_size] = forget_bias
-    return bias
+        return _blank((3 if coupled else 4) * hidden_size)
+    bias = np.zeros((3 if coupled else 4, hidden_size))
+    bias[0 if coupled else 1] = -forget_bias if coupled else forget_bias
+    return bias.reshape(-1)
 
 
 def irnn(layer: Any, seed: Any = None, *, scale: float = 1.0) -> None:

@@ -27,7 +27,7 @@ Array = np.ndarray
 # Written to a plan only where they differ from this, so that plain layers can be read by older versions.
 _LATER = {
     "merge": "concat", "input_dropout": 0.0, "weight_drop": 0.0, "residual": False, "learned_state": False,
-    "padding": "zeros", "forget_bias": 1.0,
+    "padding": "zeros", "forget_bias": 1.0, "proj_size": 0,
 }  # fmt: skip
 
 

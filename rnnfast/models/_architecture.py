@@ -8,7 +8,7 @@ from rnnfast.layers._base import Layer
 from rnnfast.models._network import Network
 
 _LAYERS = (
-    *("RNN", "LSTM", "GRU", "RNNCell", "LSTMCell", "GRUCell"),
+    *("RNN", "LSTM", "GRU", "RNNCell", "LSTMCell", "GRUCell", "IndRNN", "MGU"),
     *("Linear", "Embedding", "Dropout", "Last", "Attention"),
     *("Add", "Average", "Concatenate", "Multiply"),
     *("Activation", "SpatialDropout", "GaussianNoise", "LayerNorm", "BatchNorm", "ActivityRegularizer"),

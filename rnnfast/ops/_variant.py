@@ -61,7 +61,11 @@ class Variant(NamedTuple):
             activations = (self.candidate, self.output, self.gate)
         masked = self.recurrent_dropout > 0 and self.reset == "before"
         return self == Variant(
-            self.cell, *activations, self.reset, self.new_update, recurrent_dropout=0.0 if masked else self.recurrent_dropout
+            self.cell,
+            *activations,
+            self.reset,
+            self.new_update,
+            recurrent_dropout=0.0 if masked else self.recurrent_dropout,
         )
 
     def shapes(self, input_size: int, hidden_size: int, proj_size: int = 0) -> dict[str, tuple[int, ...]]:
@@ -161,7 +165,12 @@ def kind(
     gate = _activation(recurrent_activation, "recurrent_activation")
     lstm, gru = cell == "lstm", cell == "gru"
     zone_h, zone_c = zoneout if isinstance(zoneout, tuple) else (zoneout, zoneout)
-    only_lstm = {"peephole": peephole, "coupled": coupled, "cell_clip": cell_clip, "output_activation": output_activation}
+    only_lstm = {
+        "peephole": peephole,
+        "coupled": coupled,
+        "cell_clip": cell_clip,
+        "output_activation": output_activation,
+    }
     for name, value in only_lstm.items():
         if value and not lstm:
             raise ValueError(f"{name} is an option of the LSTM alone, got {name}={value!r} with cell {cell!r}")

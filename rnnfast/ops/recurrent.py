@@ -71,8 +71,10 @@ def pack(cell: str, params: Mapping[str, Any], *, training: bool = False, **opti
         P, H = np.shape(projection)
     else:
         P, H = 0, weight_hh.shape[-1] if weight_hh.ndim else 0
-        if weight_hh.ndim != (1 if cell == "indrnn" else 2) or not weight_hh.size or (
-            cell != "indrnn" and weight_hh.shape[0] != gates * H
+        if (
+            weight_hh.ndim != (1 if cell == "indrnn" else 2)
+            or not weight_hh.size
+            or (cell != "indrnn" and weight_hh.shape[0] != gates * H)
         ):
             wanted = "(H,)" if cell == "indrnn" else f"({gates}·H, H)"
             raise ValueError(f"weight_hh must have shape {wanted} with H at least 1, got {weight_hh.shape}")
@@ -85,7 +87,9 @@ def pack(cell: str, params: Mapping[str, Any], *, training: bool = False, **opti
     if missing := {name for name in shapes if params.get(name) is None} - {"bias", "bias_hn", "bias_c"}:
         raise ValueError(f"params lacks {', '.join(sorted(missing))}")
     arrays = {
-        name: whole(real(params[name], name, dtype, shape)) for name, shape in shapes.items() if params.get(name) is not None
+        name: whole(real(params[name], name, dtype, shape))
+        for name, shape in shapes.items()
+        if params.get(name) is not None
     }
     return Packed(variant, arrays, training)
 

@@ -9,7 +9,17 @@ from equations_checks import make
 from rnnfast import equations, ops
 
 HARD = ("hard_sigmoid", 0.3, 0.45)
-ACTIVATIONS = ["tanh", "relu", "sigmoid", "identity", "leaky_relu", ("leaky_relu", 0.3), "softsign", "elu", ("elu", 0.6)]
+ACTIVATIONS = [
+    "tanh",
+    "relu",
+    "sigmoid",
+    "identity",
+    "leaky_relu",
+    ("leaky_relu", 0.3),
+    "softsign",
+    "elu",
+    ("elu", 0.6),
+]
 ACTIVATIONS += ["hard_sigmoid", "hard_sigmoid_onnx", HARD]
 
 OPTIONS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -81,7 +91,10 @@ OPTIONS: dict[str, tuple[str, dict[str, Any]]] = {
         },
     ),
     "mgu": ("mgu", {}),
-    "mgu all": ("mgu", {"clip": 0.8, "activation": "elu", "recurrent_activation": HARD, "zoneout": 0.2, "recurrent_dropout": 0.3}),
+    "mgu all": (
+        "mgu",
+        {"clip": 0.8, "activation": "elu", "recurrent_activation": HARD, "zoneout": 0.2, "recurrent_dropout": 0.3},
+    ),
     "indrnn": ("indrnn", {"activation": "relu"}),
     "indrnn all": ("indrnn", {"activation": "elu", "clip": 1.1, "zoneout": 0.2, "recurrent_dropout": 0.3}),
     "rnn clip": ("rnn", {"clip": 0.5}),
@@ -94,7 +107,9 @@ NOISE = (0x1234_5678_9ABC_DEF0, 40)
 LENGTHS = [3, 0, 6, 1, 6]
 
 
-def draw_masks(B: int, T: int, H: int, P: int, zoneout: Any = 0.0, recurrent_dropout: float = 0.0, **_: Any) -> dict[str, Any]:
+def draw_masks(
+    B: int, T: int, H: int, P: int, zoneout: Any = 0.0, recurrent_dropout: float = 0.0, **_: Any
+) -> dict[str, Any]:
     """The masks that the kernels draw with NOISE, as the equations take them."""
     key, stream = NOISE
     p_h, p_c = zoneout if isinstance(zoneout, tuple) else (zoneout, zoneout)
@@ -162,7 +177,10 @@ def test_float32_is_as_near_as_numpys(name):
     params, x, state = make(cell, B=3, T=50, H=21, **given)
     small = {key: value.astype("f") for key, value in params.items()}
     narrow = (x.astype("f"), tuple(part.astype("f") for part in state) if cell == "lstm" else state.astype("f"))
-    x, state = narrow[0].astype(float), tuple(part.astype(float) for part in narrow[1]) if cell == "lstm" else narrow[1].astype(float)
+    x, state = (
+        narrow[0].astype(float),
+        tuple(part.astype(float) for part in narrow[1]) if cell == "lstm" else narrow[1].astype(float),
+    )
     exact, _ = textbook(cell, {key: value.astype(float) for key, value in small.items()}, x, state, given, False)
     numpys, _ = textbook(cell, small, *narrow, given, False)
     y, _, _ = ops.forward(cell, small, *narrow, **kernel_options(given))
