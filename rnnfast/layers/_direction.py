@@ -167,7 +167,7 @@ class Direction:
         return ops.pack(self.cell, weights, **self.options, training=True)
 
     def noise(self, key: Any, place: int) -> tuple[int, int]:
-        """The key and the stream of the masks of zoneout and recurrent dropout; nothing is drawn where there are none."""
+        """Key and stream of the masks of zoneout and recurrent dropout; nothing is drawn where there are none."""
         variant = self.variant
         if key is None or not (variant.zoneout_h or variant.zoneout_c or variant.recurrent_dropout):
             return 0, 0

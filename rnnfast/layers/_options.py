@@ -70,8 +70,8 @@ GATED = """    recurrent_activation : str or tuple
         What the gates have in the place of σ.
 """
 CELL = """    activation : str or tuple
-        "tanh", "relu", "sigmoid", "identity", "leaky_relu", "elu", "softsign", "hard_sigmoid" (x/6 + 1/2 between 0 and 1) or
-        "hard_sigmoid_onnx" (x/5 + 1/2); with parameters ("leaky_relu", 0.2), ("elu", 0.5), ("hard_sigmoid", 0.25, 0.5).
+        "tanh", "relu", "sigmoid", "identity", "leaky_relu", "elu", "softsign", "hard_sigmoid" (x/6 + 1/2, from 0 to 1)
+        or "hard_sigmoid_onnx" (x/5 + 1/2); with parameters ("leaky_relu", 0.2), ("elu", 0.5), ("hard_sigmoid", 0.25, 0.5).
     clip : float, optional
         What enters an activation is kept from -clip to clip (ONNX's meaning).
     zoneout : float
@@ -81,8 +81,8 @@ CELL = """    activation : str or tuple
         Ghahramani 2016).
 """
 _USUAL: dict[str, Any] = {
-    "activation": "tanh", "output_activation": None, "recurrent_activation": "sigmoid", "peephole": False, "coupled": False,
-    "clip": None, "cell_clip": None, "layer_norm": False, "zoneout": 0.0, "recurrent_dropout": 0.0,
+    "activation": "tanh", "output_activation": None, "recurrent_activation": "sigmoid", "peephole": False,
+    "coupled": False, "clip": None, "cell_clip": None, "layer_norm": False, "zoneout": 0.0, "recurrent_dropout": 0.0,
 }  # fmt: skip
 
 
@@ -94,11 +94,7 @@ def cell_options(**given: Any) -> dict[str, Any]:
 
 def check_projection(size: Any) -> int:
     """The width of h, or 0."""
-    return (
-        0
-        if isinstance(size, (int, np.integer)) and not isinstance(size, bool) and size == 0
-        else _check.size(size, "proj_size")
-    )
+    return 0 if type(size) is int and size == 0 else _check.size(size, "proj_size")
 
 
 def widths(hidden_size: Any, num_layers: Any) -> tuple[int, ...]:

@@ -16,7 +16,8 @@ class GRU(Recurrent):
     update : "keep" or "new"
     layer_norm : bool
         W x and R h are normalised, with reset="after" (Ba et al. 2016).
-{GATED}{CELL}{NAMES}    With reset="after" and bias=True there is `bias_hn_l0` (H,) too; norms have factors `norm_ih_l0`, `norm_hh_l0` (G·H,).
+{GATED}{CELL}{NAMES}    With reset="after" and bias=True there is `bias_hn_l0` (H,) too; norms have factors `norm_ih_l0`,
+    `norm_hh_l0` (G·H,).
 
     Examples
     --------
@@ -56,8 +57,8 @@ class GRU(Recurrent):
 
 
 class MGU(Recurrent):
-    __doc__ = f"""f = σ(W x + R h + b), n = tanh(W x + R (f·h) + b), h' = (1 - f)·h + f·n at every step: the minimal gated unit
-    (Zhou et al. 2016). Gates are stacked in the order f n.
+    __doc__ = f"""f = σ(W x + R h + b), n = tanh(W x + R (f·h) + b), h' = (1 - f)·h + f·n at every step: the minimal
+    gated unit (Zhou et al. 2016). Gates are stacked in the order f n.
 {ARGUMENTS}{GATED}{CELL}{NAMES}
     Examples
     --------

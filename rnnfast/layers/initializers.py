@@ -89,6 +89,8 @@ def gates_orthogonal(
     rng: np.random.Generator, num_gates: int, hidden_size: int, columns: int | None = None
 ) -> np.ndarray:
     """Recurrent weights (num_gates * hidden_size, columns): each gate's block is orthogonal on its own."""
+    if is_planning():
+        return _blank(num_gates * hidden_size, columns or hidden_size)
     return np.concatenate([orthogonal(rng, hidden_size, columns) for _ in range(num_gates)])
 
 

@@ -27,8 +27,8 @@ class LSTM(Recurrent):
     output_activation : str or tuple, optional
         Of c'; as `activation`, which is the candidate's, unless given.
 {GATED}{CELL}        A pair for zoneout is that of h and that of c.
-{NAMES}    Peepholes are `weight_ch_l0` (3·H,), for i f o; a projection `weight_hr_l0` (P, H); norms have factors `norm_ih_l0`,
-    `norm_hh_l0` (G·H,), `norm_c_l0` (H,) and the bias `bias_c_l0` (H,).
+{NAMES}    Peepholes are `weight_ch_l0` (3·H,), for i f o; a projection `weight_hr_l0` (P, H); norms have factors
+    `norm_ih_l0`, `norm_hh_l0` (G·H,), `norm_c_l0` (H,) and the bias `bias_c_l0` (H,).
 
     Examples
     --------

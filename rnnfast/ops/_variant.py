@@ -59,14 +59,9 @@ class Variant(NamedTuple):
         activations = (_TANH, _TANH, _SIGMOID)
         if self.cell == "rnn" and self.candidate in (ACTIVATIONS["relu"], ACTIVATIONS["identity"]):
             activations = (self.candidate, self.output, self.gate)
-        masked = self.recurrent_dropout > 0 and self.reset == "before"
-        return self == Variant(
-            self.cell,
-            *activations,
-            self.reset,
-            self.new_update,
-            recurrent_dropout=0.0 if masked else self.recurrent_dropout,
-        )
+        # Reset before the product, r h is made in the epilogue, which does not know the mask of h.
+        dropped = 0.0 if self.reset == "before" else self.recurrent_dropout
+        return self == Variant(self.cell, *activations, self.reset, self.new_update, recurrent_dropout=dropped)
 
     def shapes(self, input_size: int, hidden_size: int, proj_size: int = 0) -> dict[str, tuple[int, ...]]:
         """Every parameter that this variant may have, and its shape."""
@@ -178,8 +173,8 @@ def kind(
         raise ValueError(f"recurrent_activation has no meaning for cell {cell!r}, which has no gates")
     if layer_norm and not lstm and not (gru and reset == "after"):
         raise ValueError(
-            "layer_norm is an option of the LSTM and of the GRU with reset='after': elsewhere the product with R is not "
-            f"one vector that could be normalised; got cell {cell!r}" + (f", reset={reset!r}" if gru else "")
+            "layer_norm is an option of the LSTM and of the GRU with reset='after': elsewhere the product with R is "
+            f"not one vector that could be normalised; got cell {cell!r}" + (f", reset={reset!r}" if gru else "")
         )
     if gru and update == "new" and gate != _SIGMOID and not (gate[0] == 7 and gate[2] == 0.5):
         raise ValueError(

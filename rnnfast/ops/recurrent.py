@@ -37,9 +37,9 @@ def pack(cell: str, params: Mapping[str, Any], *, training: bool = False, **opti
     cell : "rnn", "lstm", "gru", "indrnn" or "mgu"
     params : mapping of str to array
         weight_ih (G·H, I); weight_hh (G·H, H), with a projection (G·H, P), of the IndRNN (H,); bias (G·H,) or none;
-        bias_hn (H,) or none (GRU, reset after only); weight_hr (P, H) for an LSTM with a projection; weight_ch (3·H,) for
-        peepholes; norm_ih, norm_hh (G·H,), norm_c, bias_c (H,) for layer normalization. Their dtype, float32 or float64,
-        is the computation's.
+        bias_hn (H,) or none (GRU, reset after only); weight_hr (P, H) for an LSTM with a projection; weight_ch (3·H,)
+        for peepholes; norm_ih, norm_hh (G·H,), norm_c, bias_c (H,) for layer normalization. Their dtype, float32 or
+        float64, is the computation's.
     training : bool
         Pack for `backward` too.
     **options
@@ -170,7 +170,7 @@ def forward(
         Where the state is written: h, for the LSTM h and c; contiguous, of the parameters' dtype.
     noise : (int, int)
         Key (64 bits) and stream (32 bits, with the two numbers after it this call's own) of the masks of zoneout and
-        recurrent dropout, which `save` alone draws: they depend on these and on the place in the batch, on nothing else.
+        recurrent dropout, which `save` alone draws: they depend on these and on the place in the batch alone.
     **options
         The cell's variant, as in `pack`.
 

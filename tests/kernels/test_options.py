@@ -1,4 +1,4 @@
-"""Every cell with every option: the fused kernels against the textbook, and every gradient against central differences."""
+"""Every cell with every option: the kernels against the textbook, and every gradient against central differences."""
 
 from typing import Any
 
