@@ -117,6 +117,7 @@ setup(
             extension("_plan"),
             extension("_recurrent"),
             extension("_gradients"),
+            extension("_trace"),
             extension("_step"),
             extension("_stream"),
             extension("_linear"),

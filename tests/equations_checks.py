@@ -1,4 +1,4 @@
-"""What the tests of the equations share."""
+"""What the tests of the equations and of the cells' options share."""
 
 from typing import Any
 
@@ -18,3 +18,105 @@ def make(cell: str, B: int = 3, T: int = 6, I: int = 4, H: int = 5, **options: A
     params = {name: draw(*shape) / shape[-1] ** 0.5 for name, shape in shapes.items()}
     h = draw(B, options.get("proj_size") or H)
     return params, draw(B, T, I), (h, draw(B, H)) if cell == "lstm" else h
+
+
+HARD = ("hard_sigmoid", 0.3, 0.45)
+ACTIVATIONS = [
+    "tanh",
+    "relu",
+    "sigmoid",
+    "identity",
+    "leaky_relu",
+    ("leaky_relu", 0.3),
+    "softsign",
+    "elu",
+    ("elu", 0.6),
+]
+ACTIVATIONS += ["hard_sigmoid", "hard_sigmoid_onnx", HARD]
+
+OPTIONS: dict[str, tuple[str, dict[str, Any]]] = {
+    "peephole": ("lstm", {"peephole": True}),
+    "coupled": ("lstm", {"coupled": True}),
+    "coupled peephole": ("lstm", {"coupled": True, "peephole": True}),
+    "projection": ("lstm", {"proj_size": 3}),
+    "projection, wider": ("lstm", {"proj_size": 11}),
+    "clip": ("lstm", {"clip": 0.7}),
+    "cell clip": ("lstm", {"cell_clip": 0.4}),
+    "lstm activations": ("lstm", {"activation": "softsign", "output_activation": "elu", "recurrent_activation": HARD}),
+    "lstm layer norm": ("lstm", {"layer_norm": True}),
+    "lstm zoneout": ("lstm", {"zoneout": (0.3, 0.2)}),
+    "lstm recurrent dropout": ("lstm", {"recurrent_dropout": 0.3}),
+    "lstm all": (
+        "lstm",
+        {
+            "peephole": True,
+            "proj_size": 4,
+            "clip": 1.5,
+            "cell_clip": 0.9,
+            "activation": "softsign",
+            "recurrent_activation": HARD,
+            "layer_norm": True,
+            "zoneout": (0.2, 0.4),
+            "recurrent_dropout": 0.25,
+        },
+    ),
+    "coupled all": (
+        "lstm",
+        {
+            "coupled": True,
+            "peephole": True,
+            "proj_size": 4,
+            "clip": 1.5,
+            "layer_norm": True,
+            "zoneout": (0.2, 0.4),
+            "recurrent_dropout": 0.25,
+        },
+    ),
+    "gru clip": ("gru", {"clip": 0.65}),
+    "gru activations": ("gru", {"activation": "softsign", "recurrent_activation": HARD}),
+    "gru layer norm": ("gru", {"layer_norm": True}),
+    "gru layer norm, new": ("gru", {"layer_norm": True, "update": "new"}),
+    "gru zoneout": ("gru", {"zoneout": 0.3}),
+    "gru recurrent dropout": ("gru", {"recurrent_dropout": 0.3}),
+    "gru all": (
+        "gru",
+        {
+            "clip": 1.2,
+            "activation": ("elu", 0.7),
+            "recurrent_activation": "hard_sigmoid",
+            "layer_norm": True,
+            "update": "new",
+            "zoneout": 0.3,
+            "recurrent_dropout": 0.3,
+        },
+    ),
+    "gru before recurrent dropout": ("gru", {"reset": "before", "recurrent_dropout": 0.3}),
+    "gru before all": (
+        "gru",
+        {
+            "reset": "before",
+            "update": "new",
+            "clip": 0.9,
+            "activation": "elu",
+            "zoneout": 0.3,
+            "recurrent_dropout": 0.3,
+        },
+    ),
+    "mgu": ("mgu", {}),
+    "mgu all": (
+        "mgu",
+        {"clip": 0.8, "activation": "elu", "recurrent_activation": HARD, "zoneout": 0.2, "recurrent_dropout": 0.3},
+    ),
+    "indrnn": ("indrnn", {"activation": "relu"}),
+    "indrnn all": ("indrnn", {"activation": "elu", "clip": 1.1, "zoneout": 0.2, "recurrent_dropout": 0.3}),
+    "rnn clip": ("rnn", {"clip": 0.5}),
+    "rnn zoneout": ("rnn", {"zoneout": 0.4}),
+    "rnn recurrent dropout": ("rnn", {"recurrent_dropout": 0.3}),
+    **{f"rnn {name}": ("rnn", {"activation": name}) for name in ACTIVATIONS},
+}
+LENGTHS = [3, 0, 6, 1, 6]
+
+
+def kernel_options(given: dict[str, Any]) -> dict[str, Any]:
+    """What of a case goes to `ops` by keyword."""
+    return {name: value for name, value in given.items() if name != "proj_size"}

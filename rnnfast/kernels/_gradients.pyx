@@ -1,6 +1,7 @@
 """The fused time loop of every cell, backward, and the weight gradients after it: one layer, one direction."""
 
 cimport numpy as cnp
+from libc.math cimport sqrt
 from libc.string cimport memset
 
 import numpy as np
@@ -30,6 +31,7 @@ cdef struct Backward:
     char **scratch
     int workers
     Array3 dy, dx
+    double *norms  # (T, B): of the gradient of h after each step; may be NULL
     # Gradients of the final and of the initial states, (B, P) and (B, H), contiguous; dhn and dcn may be NULL (zero).
     char *dhn
     char *dcn
@@ -128,6 +130,8 @@ cdef void loop_rows(Backward *b, const Plan *plan, int index, ptrdiff_t first, p
             move(each, n, from_vector * panels.lanes * b.dy.element)
             user = pointed(each)
             table.add_rows(&now.dh, &user, b.dy.element, n, own)
+        if b.norms is not NULL:
+            note_norms(b, plan, s, first, n)
         if built_fault == FAULT_FIRST_STEP and s == 0:
             for j in range(panels.cell.phases):
                 memset(gates[j].base, 0, n * gates[j].stride)
@@ -150,6 +154,16 @@ cdef void loop_rows(Backward *b, const Plan *plan, int index, ptrdiff_t first, p
             store_state(b.dh0, b.dh + n * output, plan.row[n], P, size)
             if has_c:
                 store_state(b.dc0, b.dc + n * unit, plan.row[n], H, size)
+
+
+cdef void note_norms(Backward *b, const Plan *plan, ptrdiff_t s, ptrdiff_t first, ptrdiff_t count) noexcept nogil:
+    """The Euclidean norm of dh of the rows [first, first + count), at the time of step s."""
+    cdef const Panels *panels = plan.panels
+    cdef ptrdiff_t j, time
+    for j in range(first, first + count):
+        time = plan.length[j] - 1 - s if plan.reverse else s
+        b.norms[time * plan.B + plan.row[j]] = sqrt(panels.table.passes.sum_of_squares(
+            b.dh + j * output_bytes(panels), panels.output_size))
 
 
 cdef void clean_lanes(const Panels *panels, int j, const step *now, ptrdiff_t count) noexcept nogil:
@@ -392,11 +406,11 @@ cdef struct Division:
     ptrdiff_t carry, scratch
 
 
-cdef void divide(const Plan *plan, Team *team, Division *division) noexcept nogil:
+cdef void divide(const Plan *plan, Team *team, Division *division, bint whole_rows) noexcept nogil:
     cdef const Panels *panels = plan.panels
     cdef ptrdiff_t vector = panels.lanes * panels.itemsize, vectors = max(panels.vectors, panels.output_vectors), total
     cdef double work = operations(panels)
-    gather(team, plan.B, plan.length, plan.total, panels.vectors, work, divides_units(panels))
+    gather(team, plan.B, plan.length, plan.total, panels.vectors, work, divides_units(panels) and not whole_rows)
     division.weights = max(1, min(<int>min(vectors, <ptrdiff_t>MAX_WORKERS), threads_for(work * plan.total)))
     division.inputs = max(1, min(<int>MAX_WORKERS, threads_for(
         2.0 * panels.cell.gates * panels.hidden_size * panels.input_size * plan.total)))
@@ -415,11 +429,11 @@ def explain(Packed packed not None, ptrdiff_t B, ptrdiff_t T, lengths):
     cdef Team team
     cdef Division division
     make_plan(call, &packed.panels, B, T, lengths, False, True)
-    divide(&call.plan, &team, &division)
+    divide(&call.plan, &team, &division, False)
     return division.carry + division.scratch * division.most
 
 
-def backward(Call call not None, dy, dhn, dcn, dx, cnp.ndarray dh0, dc0):
+def backward(Call call not None, dy, dhn, dcn, dx, cnp.ndarray dh0, dc0, cnp.ndarray norms=None):
     """Run one direction backward. The caller (ops.py) has checked every argument, and calls this once for a Call.
 
     Parameters
@@ -433,6 +447,8 @@ def backward(Call call not None, dy, dhn, dcn, dx, cnp.ndarray dh0, dc0):
         Written; None where nobody asks for it.
     dh0, dc0 : ndarray of shape (B, P) and (B, H), C-contiguous
         Written. dc0 is None but for the LSTM.
+    norms : float64 ndarray of shape (T, B), C-contiguous, or None
+        Written where a sequence has a step: the Euclidean norm of the gradient of h after it.
 
     Returns
     -------
@@ -450,7 +466,9 @@ def backward(Call call not None, dy, dhn, dcn, dx, cnp.ndarray dh0, dc0):
     cdef cnp.ndarray found
     memset(&b, 0, sizeof(Backward))
     b.plan = plan
-    divide(plan, &b.team, &division)
+    divide(plan, &b.team, &division, norms is not None)
+    if norms is not None:
+        b.norms = <double *>cnp.PyArray_DATA(norms)
     carry = Buffer.of(division.carry)
     b.dh, b.back = carry.start, carry.start + B * output_bytes(panels)
     b.dc = b.back + B * output_bytes(panels)

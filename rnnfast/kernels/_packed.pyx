@@ -38,9 +38,11 @@ cdef class Packed:
         and aligned; the caller has checked them.
     training : bool
         Pack for the backward pass too.
+    whole : bool
+        Take the cell whose arithmetic runs on whole rows, which can note what enters each activation.
     """
 
-    def __cinit__(self, variant, dict arrays, bint training):
+    def __cinit__(self, variant, dict arrays, bint training, bint whole=False):
         cdef Buffer scratch
         cdef Panels *made = &self.panels
         cdef cnp.ndarray weight_ih = arrays["weight_ih"], weight_hh = arrays["weight_hh"]
@@ -51,7 +53,7 @@ cdef class Packed:
         cdef int j
         name = variant.cell + variant.reset
         self.projected = "weight_hr" in arrays
-        plain = variant.plain and not self.projected
+        plain = variant.plain and not self.projected and not whole
         if plain:
             number = _PLAIN[("rnn", variant.candidate[0]) if name == "rnn" else name]
         else:

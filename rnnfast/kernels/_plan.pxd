@@ -41,8 +41,11 @@ cdef struct Plan:
     char *mask
     char *masked
     dropout_options dropout
-    # Zoneout: one row of a layer's states in inference, or where the masks come from in training.
+    # Zoneout: where its masks come from.
     dropout_options zone_h, zone_c
+    bint is_traced
+    bint draws  # masks are drawn: else what is dropped has its share, as in inference
+    char *traced[MAX_PHASES]  # what enters each activation, where a trace is wanted
 
 
 cdef class Call:

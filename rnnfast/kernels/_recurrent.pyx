@@ -73,12 +73,18 @@ cdef int plan_forward(const Plan *plan, Forward *f, Needs *needs) except -1:
     if plan.training:
         needs.saved = (plan.B + plan.total) * (output + (unit if panels.cell.has_c else 0)) + plan.total * gates
         needs.saved += plan.total * unit if panels.cell.phases > 1 else 0
-        needs.saved += (plan.B + plan.total) * output if panels.recurrent_dropout > 0 else 0
+        needs.saved += (plan.B + plan.total) * output if is_masked(plan) else 0
+        needs.saved += plan.total * gates if plan.is_traced else 0
         needs.saved += plan.total * 2 * (row_bytes(panels, 0) + panels.itemsize) if panels.norm else 0
     else:
         needs.scratch += f.chunk * gates
     needs.scratch = f.team.rows * ((needs.scratch + 63) & ~<ptrdiff_t>63)
     return 0
+
+
+cdef bint is_masked(const Plan *plan) noexcept nogil:
+    """Whether recurrent dropout has a mask in this call."""
+    return plan.draws and plan.panels.recurrent_dropout > 0
 
 
 cdef ptrdiff_t divides_units(const Panels *panels) noexcept nogil:
@@ -101,7 +107,7 @@ cdef void lay_out(Plan *plan, char *at) noexcept nogil:
         plan.gates[1] = at
         plan.between = at + plan.total * row_bytes(panels, 1)
         at = plan.between + plan.total * unit
-    if panels.recurrent_dropout > 0:
+    if is_masked(plan):
         plan.mask = at
         plan.masked = at + plan.B * output
         at = plan.masked + plan.total * output
@@ -109,6 +115,10 @@ cdef void lay_out(Plan *plan, char *at) noexcept nogil:
         plan.x_gates = at
         plan.h_gates = at + plan.total * row_bytes(panels, 0)
         plan.stats = plan.h_gates + plan.total * row_bytes(panels, 0)
+        at = plan.stats + plan.total * 2 * panels.itemsize
+    if plan.is_traced:
+        plan.traced[0] = at
+        plan.traced[1] = at + plan.total * row_bytes(panels, 0)
 
 
 cdef void forward_slice(void *context, int index) noexcept nogil:
@@ -159,9 +169,9 @@ cdef void forward_rows(Forward *f, const Plan *plan, int index, ptrdiff_t first,
             gates[j] = free_from
             free_from += f.chunk * row_bytes(panels, j)
     if panels.zone_h > 0:
-        now.zone_h = evenly(extra + 2 * width * output, output) if plan.training else evenly(<char *>panels.zone_h_row, 0)
+        now.zone_h = evenly(extra + 2 * width * output, output) if plan.draws else evenly(<char *>panels.zone_h_row, 0)
     if panels.zone_c > 0:
-        now.zone_c = evenly(extra + (3 * output + 2 * unit) * width, unit) if plan.training else evenly(<char *>panels.zone_c_row, 0)
+        now.zone_c = evenly(extra + (3 * output + 2 * unit) * width, unit) if plan.draws else evenly(<char *>panels.zone_c_row, 0)
     if plan.training and plan.mask is not NULL:
         for n in range(first, last):
             table.passes.dropout(plan.mask + n * output, panels.ones, P, 0, <uint32_t>plan.row[n], &plan.dropout)
@@ -225,8 +235,11 @@ cdef void forward_rows(Forward *f, const Plan *plan, int index, ptrdiff_t first,
             if panels.whole:
                 now.operand = operand
                 now.result = now.between if panels.options.projected else now.h
-                if plan.training:
+                if plan.draws:
                     draw_zones(plan, &now, done, first, n)
+                if plan.is_traced:
+                    for j in range(phases):
+                        now.traced[j] = evenly(plan.traced[j] + row * row_bytes(panels, j), row_bytes(panels, j))
                 if panels.norm:
                     now.x_gates = evenly(plan.x_gates + row * row_bytes(panels, 0), row_bytes(panels, 0)) if plan.training else now.gates[0]
                     now.h_gates = evenly(plan.h_gates + row * row_bytes(panels, 0) if plan.training
@@ -355,7 +368,7 @@ cdef void set_dropout(dropout_options *to, double share, double scale, uint64_t 
 
 
 def forward(Packed packed not None, cnp.ndarray x, h0, c0, lengths, bint reverse, cnp.ndarray y, cnp.ndarray hn, cn, bint training,
-            uint64_t key=0, uint32_t stream=0):
+            uint64_t key=0, uint32_t stream=0, bint trace=False):
     """Run one direction over a batch of sequences. The caller (ops.py) has checked every argument.
 
     Parameters
@@ -377,6 +390,8 @@ def forward(Packed packed not None, cnp.ndarray x, h0, c0, lengths, bint reverse
     key : int
         64 bits, for the masks of zoneout and recurrent dropout in training; with `stream` and the two numbers after it.
     stream : int
+    trace : bool
+        With training and weights packed for it: keep what enters each activation too, for `_trace.read`, and draw no masks.
 
     Returns
     -------
@@ -391,6 +406,7 @@ def forward(Packed packed not None, cnp.ndarray x, h0, c0, lengths, bint reverse
     cdef Buffer scratch, each
     cdef ptrdiff_t i
     make_plan(call, &packed.panels, cnp.PyArray_DIM(x, 0), cnp.PyArray_DIM(x, 1), lengths, reverse, training)
+    plan.is_traced, plan.draws = trace, training and not trace
     plan_forward(plan, &f, &needs)
     plan.x, plan.y = array3(x), array3(y)
     if training:
@@ -430,6 +446,7 @@ def explain(Packed packed not None, ptrdiff_t B, ptrdiff_t T, lengths, bint trai
     cdef Forward f
     cdef Needs needs
     make_plan(call, &packed.panels, B, T, lengths, False, training)
+    call.plan.draws = training
     plan_forward(&call.plan, &f, &needs)
     return {
         "row_slices": f.team.rows, "unit_slices": f.team.units, "packed": packed.memory.size, "steps": call.plan.total,

@@ -70,6 +70,7 @@ cdef extern from "kernels.h":
         rows h_gates
         rows stats
         rows sums
+        rows traced[MAX_PHASES]
         char *scratch
 
     ctypedef void (*gate_function)(const step *s, ptrdiff_t row, ptrdiff_t count, ptrdiff_t vector,

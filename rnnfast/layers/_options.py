@@ -71,7 +71,8 @@ GATED = """    recurrent_activation : str or tuple
 """
 CELL = """    activation : str or tuple
         "tanh", "relu", "sigmoid", "identity", "leaky_relu", "elu", "softsign", "hard_sigmoid" (x/6 + 1/2, from 0 to 1)
-        or "hard_sigmoid_onnx" (x/5 + 1/2); with parameters ("leaky_relu", 0.2), ("elu", 0.5), ("hard_sigmoid", 0.25, 0.5).
+        or "hard_sigmoid_onnx" (x/5 + 1/2); with parameters ("leaky_relu", 0.2), ("elu", 0.5) and
+        ("hard_sigmoid", 0.2, 0.5).
     clip : float, optional
         What enters an activation is kept from -clip to clip (ONNX's meaning).
     zoneout : float

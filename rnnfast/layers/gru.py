@@ -16,8 +16,8 @@ class GRU(Recurrent):
     update : "keep" or "new"
     layer_norm : bool
         W x and R h are normalised, with reset="after" (Ba et al. 2016).
-{GATED}{CELL}{NAMES}    With reset="after" and bias=True there is `bias_hn_l0` (H,) too; norms have factors `norm_ih_l0`,
-    `norm_hh_l0` (G·H,).
+{GATED}{CELL}{NAMES}    With reset="after" and bias=True there is `bias_hn_l0` (H,) too; norms have factors
+    `norm_ih_l0`, `norm_hh_l0` (G·H,).
 
     Examples
     --------

@@ -7,6 +7,7 @@ from rnnfast.ops._arrays import sequence_lengths
 from rnnfast.ops._variant import ACTIVATIONS, GATES, Variant, kind
 from rnnfast.ops.linear import linear, linear_backward
 from rnnfast.ops.recurrent import backward, forward, pack, state_pair
+from rnnfast.ops.trace import trace
 
 __all__ = [
     "ACTIVATIONS",
@@ -28,4 +29,5 @@ __all__ = [
     "sgd_step",
     "state_pair",
     "sum_of_squares",
+    "trace",
 ]

@@ -29,7 +29,9 @@ class Saved(NamedTuple):
     right: list[bool]  # one entry, which backward takes out: that works once even where threads compete
 
 
-def pack(cell: str, params: Mapping[str, Any], *, training: bool = False, **options: Any) -> Packed:
+def pack(
+    cell: str, params: Mapping[str, Any], *, training: bool = False, traced: bool = False, **options: Any
+) -> Packed:
     """Pack the weights of one direction once, for many calls of `forward` while they do not change.
 
     Parameters
@@ -42,6 +44,8 @@ def pack(cell: str, params: Mapping[str, Any], *, training: bool = False, **opti
         float64, is the computation's.
     training : bool
         Pack for `backward` too.
+    traced : bool
+        For `trace`: its arithmetic runs on whole rows, whatever the options.
     **options
         As of `kind`: activation, reset, update; recurrent_activation, output_activation; peephole, coupled, clip,
         cell_clip, layer_norm, zoneout, recurrent_dropout. Equations: :mod:`rnnfast.equations`.
@@ -91,7 +95,7 @@ def pack(cell: str, params: Mapping[str, Any], *, training: bool = False, **opti
         for name, shape in shapes.items()
         if params.get(name) is not None
     }
-    return Packed(variant, arrays, training)
+    return Packed(variant, arrays, training, traced)
 
 
 def state_pair(state: Any, name: str) -> tuple[Any, Any]:
@@ -101,7 +105,7 @@ def state_pair(state: Any, name: str) -> tuple[Any, Any]:
     return state[0], state[1]
 
 
-def _state(
+def states_of(
     state: Any, cell: str, rows: int, widths: tuple[int, int], dtype: np.dtype, name: str
 ) -> tuple[Array | None, Array | None]:
     """(h, c) of a state or its gradient, contiguous; None where it is zero or there is none."""
@@ -212,7 +216,7 @@ def forward(
     x = usable(real(x, "x", dtype, x.shape))
     B, T, _ = x.shape
     lengths = None if lengths is None else sequence_lengths(lengths, (B, T))
-    h0, c0 = _state(state, cell, B, widths, dtype, "state")
+    h0, c0 = states_of(state, cell, B, widths, dtype, "state")
     if out is None:
         y = empty((B, T, P), dtype)
     else:
@@ -243,7 +247,13 @@ def forward(
 
 
 def backward(
-    saved: Saved, dy: Any, dstate: Any = None, *, need_dx: bool = True, initial: tuple[Array, ...] | None = None
+    saved: Saved,
+    dy: Any,
+    dstate: Any = None,
+    *,
+    need_dx: bool = True,
+    initial: tuple[Array, ...] | None = None,
+    norms: Array | None = None,
 ) -> tuple[Array | None, Any, dict[str, Array]]:
     """Gradients of one call of `forward(save=True)`. Works once: it overwrites what was saved.
 
@@ -258,6 +268,8 @@ def backward(
         False leaves dx out, and its work.
     initial : tuple of ndarray (B, H), optional
         Where the gradient of the initial state is written, as `final` of `forward`.
+    norms : float64 ndarray (T, B), C-contiguous, optional
+        Where the Euclidean norm of the gradient of each h is written, for the steps that sequences have.
 
     Returns
     -------
@@ -282,13 +294,17 @@ def backward(
         dy = real(dy, "dy", dtype, (B, T, widths[0]))
         if not dy.flags.aligned:
             dy = dy.copy()
-    dhn, dcn = _state(dstate, saved.cell, B, widths, dtype, "dstate")
+    dhn, dcn = states_of(dstate, saved.cell, B, widths, dtype, "dstate")
     dx = empty(saved.shape, dtype) if need_dx else None
     dh0, dc0 = _states(initial, "initial", saved.cell, B, widths, dtype)
+    if norms is not None and (
+        norms.shape != (T, B) or norms.dtype != np.float64 or not norms.flags.carray or not norms.flags.writeable
+    ):
+        raise ValueError(f"norms must be a writable contiguous float64 array of shape {(T, B)}, got {norms.shape}")
     try:
         saved.right.pop()
     except IndexError:
         raise RuntimeError("backward works once: it overwrites what forward saved; call forward again") from None
-    grads = _gradients.backward(saved.call, dy, dhn, dcn, dx, dh0, dc0)
+    grads = _gradients.backward(saved.call, dy, dhn, dcn, dx, dh0, dc0, norms)
     grads = {name: gradient for name, gradient in grads.items() if name in saved.names}
     return dx, dh0 if dc0 is None else (dh0, dc0), grads

@@ -246,7 +246,9 @@ def test_summary_says_what_is_trained(capsys):
     assert lines[-1] == "42,145 parameters: 42,017 trained, 128 not trained"
     model.layers[0].frozen = True
     model.summary()
-    assert capsys.readouterr().out.splitlines()[-1] == "42,145 parameters: 12,577 trained, 29,440 frozen, 128 not trained"
+    assert (
+        capsys.readouterr().out.splitlines()[-1] == "42,145 parameters: 12,577 trained, 29,440 frozen, 128 not trained"
+    )
     BatchNorm(4).summary()
     assert capsys.readouterr().out.splitlines()[-1] == "16 parameters: 8 trained, 8 not trained"
 

@@ -14,14 +14,11 @@ OPTION_FUNCTION(gru_after_options) {
     FOR_EACH_ROW(r) {
         real *n = AT(s->gates[0], r, 0), *reset = n + LANES, *z = n + 2 * LANES, *m = n + 3 * LANES;
         real *h_before = AT(s->h_before, r, 0), *h = AT(s->h, r, 0);
-        clip_row(s->with->clip, reset, N_STRIDE, vectors);
-        activate(&s->with->gate, reset, N_STRIDE, vectors);
-        clip_row(s->with->clip, z, N_STRIDE, vectors);
-        activate(&s->with->gate, z, N_STRIDE, vectors);
+        fire(s, r, 0, &s->with->gate, reset, N_STRIDE, vectors);
+        fire(s, r, 0, &s->with->gate, z, N_STRIDE, vectors);
         for (ptrdiff_t k = 0; k < vectors * N_STRIDE; k += N_STRIDE)
             vstore(n + k, vfma(vload(reset + k), vload(m + k), vload(n + k)));
-        clip_row(s->with->clip, n, N_STRIDE, vectors);
-        activate(&s->with->candidate, n, N_STRIDE, vectors);
+        fire(s, r, 0, &s->with->candidate, n, N_STRIDE, vectors);
         GRU_END(KEEP);
     }
 }
@@ -56,8 +53,7 @@ OPTION_FUNCTION(gru_before_gates_options) {
     FOR_EACH_ROW(r) {
         real *reset = AT(s->gates[0], r, 0), *between = AT(s->between, r, 0), *operand = AT(s->operand, r, 0);
         for (int slot = 0; slot < 2; slot++) {
-            clip_row(s->with->clip, SLOT(reset, slot), 2 * LANES, vectors);
-            activate(&s->with->gate, SLOT(reset, slot), 2 * LANES, vectors);
+            fire(s, r, 0, &s->with->gate, SLOT(reset, slot), 2 * LANES, vectors);
         }
         FOR_EACH_UNIT vstore(between + k, vload(reset + 2 * k) * vload(operand + k));
     }
@@ -68,8 +64,7 @@ OPTION_FUNCTION(gru_before_candidate_options) {
     FOR_EACH_ROW(r) {
         real *n = AT(s->gates[1], r, 0), *z = SLOT(AT(s->gates[0], r, 0), 1);
         real *h_before = AT(s->h_before, r, 0), *h = AT(s->h, r, 0);
-        clip_row(s->with->clip, n, LANES, vectors);
-        activate(&s->with->candidate, n, LANES, vectors);
+        fire(s, r, 1, &s->with->candidate, n, LANES, vectors);
         GRU_END(KEEP);
     }
 }
@@ -77,8 +72,7 @@ OPTION_FUNCTION(gru_before_candidate_options) {
 OPTION_FUNCTION(mgu_gate) {
     FOR_EACH_ROW(r) {
         real *gate = AT(s->gates[0], r, 0), *between = AT(s->between, r, 0), *operand = AT(s->operand, r, 0);
-        clip_row(s->with->clip, gate, 2 * LANES, vectors);
-        activate(&s->with->gate, gate, 2 * LANES, vectors);
+        fire(s, r, 0, &s->with->gate, gate, 2 * LANES, vectors);
         FOR_EACH_UNIT vstore(between + k, vload(gate + 2 * k) * vload(operand + k));
     }
 }
@@ -88,8 +82,7 @@ OPTION_FUNCTION(mgu_candidate) {
     FOR_EACH_ROW(r) {
         real *n = AT(s->gates[1], r, 0), *z = AT(s->gates[0], r, 0);
         real *h_before = AT(s->h_before, r, 0), *h = AT(s->h, r, 0);
-        clip_row(s->with->clip, n, LANES, vectors);
-        activate(&s->with->candidate, n, LANES, vectors);
+        fire(s, r, 1, &s->with->candidate, n, LANES, vectors);
         GRU_END(RENEW);
     }
 }

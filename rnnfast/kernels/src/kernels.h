@@ -69,6 +69,7 @@ struct step {
     struct rows x_gates, h_gates; /* the two products, where each is normalised */
     struct rows stats;            /* two numbers a row: what the two norms divided by, inverted */
     struct rows sums;             /* backward: what gradients of the options' parameters are made of, row by row */
+    struct rows traced[MAX_PHASES]; /* where what enters each activation is noted */
     char *scratch;                /* OPTION_ROWS rows of units, or a row of gates */
 };
 

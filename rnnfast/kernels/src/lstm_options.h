@@ -9,23 +9,19 @@ INLINE void NAME(lstm_row)(const struct step *s, ptrdiff_t r, ptrdiff_t vectors,
     real *before = AT(s->c_before, r, 0), *c = AT(s->c, r, 0), *result = AT(s->result, r, 0);
     const real *see_i = (const real *)with->peephole[0], *see_f = (const real *)with->peephole[1], *see_o = (const real *)with->peephole[2];
     if (see_i) multiply_add(i, stride, see_i, before, vectors);
-    clip_row(with->clip, i, stride, vectors);
-    activate(&with->gate, i, stride, vectors);
+    fire(s, r, 0, &with->gate, i, stride, vectors);
     if (!coupled) {
         if (see_f) multiply_add(f, stride, see_f, before, vectors);
-        clip_row(with->clip, f, stride, vectors);
-        activate(&with->gate, f, stride, vectors);
+        fire(s, r, 0, &with->gate, f, stride, vectors);
     }
-    clip_row(with->clip, g, stride, vectors);
-    activate(&with->candidate, g, stride, vectors);
+    fire(s, r, 0, &with->candidate, g, stride, vectors);
     for (ptrdiff_t v = 0; v < vectors; v++) {
         vec in = vload(i + v * stride), keep = coupled ? 1 - in : vload(f + v * stride);
         vstore(result + v * LANES, vfma(keep, vload(before + v * LANES), in * vload(g + v * stride)));
     }
     clip_row(with->cell_clip, result, LANES, vectors);
     if (see_o) multiply_add(o, stride, see_o, result, vectors);
-    clip_row(with->clip, o, stride, vectors);
-    activate(&with->gate, o, stride, vectors);
+    fire(s, r, 0, &with->gate, o, stride, vectors);
     if (s->zone_c.base) {
         const real *zone = (real *)row_at(&s->zone_c, r);
         FOR_EACH_UNIT {

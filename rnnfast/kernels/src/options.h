@@ -8,6 +8,7 @@
 #define zone_row NAME(zone_row)
 #define zone_row_back NAME(zone_row_back)
 #define multiply_add NAME(multiply_add)
+#define fire NAME(fire)
 
 /* to += a b; `to` has its vectors `stride` elements apart. */
 INLINE void multiply_add(real *to, ptrdiff_t stride, const real *a, const real *b, ptrdiff_t vectors) {
@@ -37,6 +38,16 @@ INLINE void zone_row_back(const struct rows *zone, ptrdiff_t r, real *d, real *c
         vstore(carry + k, share);
         vstore(d + k, gradient - share);
     }
+}
+
+/* The activation of one slot of a row of gates in place: what enters it is clipped, and noted where a trace is wanted. */
+INLINE void fire(const struct step *s, ptrdiff_t r, int phase, const struct function *f, real *at, ptrdiff_t stride, ptrdiff_t vectors) {
+    clip_row(s->with->clip, at, stride, vectors);
+    if (s->traced[phase].base) {
+        real *to = (real *)row_at(&s->traced[phase], r) + (at - (real *)row_at(&s->gates[phase], r));
+        for (ptrdiff_t k = 0; k < vectors * stride; k += stride) vstore(to + k, vload(at + k));
+    }
+    activate(f, at, stride, vectors);
 }
 
 #include "rnn_options.h"

@@ -4,8 +4,7 @@
     FOR_EACH_ROW(r) { \
         real *gate = AT(s->gates[0], r, 0), *h = AT(s->h, r, 0); \
         if (independent) multiply_add(gate, LANES, (const real *)s->with->recurrent, AT(s->operand, r, 0), vectors); \
-        clip_row(s->with->clip, gate, LANES, vectors); \
-        activate(&s->with->candidate, gate, LANES, vectors); \
+        fire(s, r, 0, &s->with->candidate, gate, LANES, vectors); \
         memcpy(h, gate, (size_t)(vectors * LANE_BYTES)); \
         zone_row(&s->zone_h, r, AT(s->h_before, r, 0), h, vectors); \
     }
