@@ -187,6 +187,7 @@ class Level:
         dstate: Sequence[Any],
         initial: Sequence[tuple[Array, ...]],
         need_dx: bool,
+        norms: Sequence[Array | None] = (None, None),
     ) -> tuple[Array | None, dict[str, Array]]:
         """The gradient of x, in memory of its own, and those of the parameters by name.
 
@@ -196,6 +197,8 @@ class Level:
         dstate : sequence, one entry a direction
         initial : sequence of tuple of ndarray
             Where the gradient of the initial state is written.
+        norms : sequence, one entry a direction
+            Where the norm of the gradient of each h is written, (T, B).
         """
         valid = call.valid
         found: dict[str, Array] = {}
@@ -213,7 +216,9 @@ class Level:
             parts = [None if part is None else valid.collect(part, i) for i, part in enumerate(parts)]
 
         def run(i: int) -> Any:
-            return ops.backward(call.calls[i], parts[i], dstate[i], need_dx=need_dx, initial=initial[i])
+            return ops.backward(
+                call.calls[i], parts[i], dstate[i], need_dx=need_dx, initial=initial[i], norms=norms[i]
+            )
 
         dx: Array | None = None
         for i, (part, _, named) in enumerate(run_all(run, len(parts), call.beside)):

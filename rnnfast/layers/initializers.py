@@ -184,6 +184,8 @@ def chrono(layer: Any, max_steps: int, seed: Any = None) -> None:
         if direction.cell == "gru" and direction.options.get("update") == "new":
             time = -time
         blocks = {1: time} if direction.cell == "gru" else {0: -time, 1: time}
+        if direction.variant.coupled:
+            del blocks[1]
         for name in (
             [f"bias_ih{direction.suffix}", f"bias_hh{direction.suffix}"] if double else ["bias" + direction.suffix]
         ):

@@ -252,7 +252,9 @@ class Recurrent(StatefulLayer):
         y, new, saved = self._run(x, state, lengths, mask, time_major, None, key)
         shapes = tuple(each.shape for each in y) if self.merge is None else y.shape
 
-        def backward(dy: Any, dstate: Any = None, grads: Any = None, need_dx: bool = True) -> tuple[Array | None, Any]:
+        def backward(
+            dy: Any, dstate: Any = None, grads: Any = None, need_dx: bool = True, *, norms: Any = None
+        ) -> tuple[Array | None, Any]:
             dy = self._enter_dy(dy, shapes, saved.restore)
             B, unbatched, dtype = saved.batch_size, saved.restore.unbatched, self.block.dtype
             after = self._form.enter(dstate, B, unbatched, "dstate", dtype)
@@ -262,7 +264,10 @@ class Recurrent(StatefulLayer):
             memory, initial = self._form.room(B, dtype)
             for level, call in zip(reversed(self._levels), reversed(saved.calls), strict=True):
                 at = level.at
-                dx, named = level.backward(self.block, call, dy, after[at], initial[at], need_dx or level.number > 0)
+                wanted = (None, None) if norms is None else norms[at]
+                dx, named = level.backward(
+                    self.block, call, dy, after[at], initial[at], need_dx or level.number > 0, wanted
+                )
                 found |= named
                 dy = dx
                 if dx is not None and level.number and self.dropout:
@@ -319,6 +324,54 @@ class Recurrent(StatefulLayer):
         from rnnfast.layers.explain import plan
 
         return plan(self, batch_size, seq_len, lengths)
+
+    def trace(self, x: Any, state: Any = None, *, lengths: Any = None) -> dict[str, dict[str, Array]]:
+        """Inference that keeps everything: every gate, what enters it, and every state, of every layer.
+
+        Parameters
+        ----------
+        x, state, lengths
+            As for a call; x is (B, T, I) or (T, I).
+
+        Returns
+        -------
+        dict of str to dict of str to ndarray (B, T, H)
+            By the ending of the parameters' names ("l0", "l0_reverse", "l1" ...) and the names of the equations: "i",
+            "f", "g", "o" of an LSTM, "r", "z", "n" of a GRU; "a_i" ..., what enters each activation ("a" of an RNN);
+            "h", and "c" of an LSTM. Zero beyond each sequence's end.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import rnnfast as rf
+        >>> traced = rf.GRU(3, 4, seed=0).trace(np.ones((2, 5, 3)))
+        >>> sorted(traced["l0"]), traced["l0"]["z"].shape
+        (['a_n', 'a_r', 'a_z', 'h', 'n', 'r', 'z'], (2, 5, 4))
+        """
+        from rnnfast.layers._trace import trace
+
+        return trace(self, x, state, lengths)
+
+    def gradient_norms(
+        self, x: Any, dy: Any, state: Any = None, dstate: Any = None, *, lengths: Any = None, rng: Any = None
+    ) -> dict[str, Array]:
+        """How much of a gradient reaches each state: the norm of dL/dh_t, of every layer.
+
+        Parameters
+        ----------
+        x, state, lengths, rng
+            As for `forward`; x is (B, T, I) or (T, I).
+        dy, dstate
+            As for `backward`, whose gradients are not kept.
+
+        Returns
+        -------
+        dict of str to float64 ndarray (B, T)
+            By the ending of the parameters' names; zero beyond each sequence's end.
+        """
+        from rnnfast.layers._trace import gradient_norms
+
+        return gradient_norms(self, x, dy, state, dstate, lengths, rng)
 
     def _stream_steps(self, rows: int) -> list[Any]:
         if self.bidirectional:

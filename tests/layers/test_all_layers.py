@@ -57,20 +57,46 @@ def case(*shapes: tuple[int, ...], params: int = 0, symbols: int = 0, as_list: b
 
 GRID = {"merge": "sum", "bidirectional": True, "input_dropout": 0.1, "weight_drop": 0.2, "residual": True}
 GRID |= {"learned_state": True, "dropout": 0.3, "num_layers": 2, "bias": False}
+CELL = {"activation": ["elu", 0.7], "clip": 2.0, "zoneout": 0.2, "recurrent_dropout": 0.3}
+GATED = {"recurrent_activation": ["hard_sigmoid", 0.3, 0.5], **CELL}
 SEQUENCE, STEP = (4, 5, 3), (4, 3)
 CASES: dict[str, list[Case]] = {
     "RNN": [
         case(SEQUENCE, params=12 + 16 + 4, input_size=3, hidden_size=4, padding="hold"),
         case(SEQUENCE, params=2 * (9 + 9 + 3) * 2, input_size=3, hidden_size=3, activation="relu", **GRID),
+        case(SEQUENCE, params=32, input_size=3, hidden_size=4, **CELL),
     ],
     "LSTM": [
         case(SEQUENCE, params=4 * 36, input_size=3, hidden_size=4, forget_bias=2.0, bias="double", padding="hold"),
         case(SEQUENCE, params=2 * 2 * (4 * 18 + 6), input_size=3, hidden_size=3, **GRID),
         case(SEQUENCE, params=4 * (12 + 16 + 4) + 4 * (8 + 4 + 2), input_size=3, hidden_size=[4, 2]),
+        case(
+            SEQUENCE,
+            params=16 * (3 + 2 + 1) + 8 + 12 + 32 + 8,
+            **{
+                "input_size": 3,
+                "hidden_size": 4,
+                "proj_size": 2,
+                "peephole": True,
+                "layer_norm": True,
+                "cell_clip": 3.0,
+            },
+            **{"output_activation": "softsign", **GATED, "zoneout": [0.2, 0.1]},
+        ),
+        case(SEQUENCE, params=3 * 32, input_size=3, hidden_size=4, coupled=True),
     ],
     "GRU": [
         case(SEQUENCE, params=3 * 32, input_size=3, hidden_size=4, reset="before", update="new", padding="hold"),
         case(SEQUENCE, params=2 * 2 * (3 * 18 + 3), input_size=3, hidden_size=3, **GRID),
+        case(SEQUENCE, params=12 * 8 + 4 + 24, input_size=3, hidden_size=4, layer_norm=True, **GATED),
+    ],
+    "IndRNN": [
+        case(SEQUENCE, params=12 + 4 + 4, input_size=3, hidden_size=4, padding="hold", **CELL),
+        case(SEQUENCE, params=2 * 2 * (9 + 3 + 3), input_size=3, hidden_size=3, **GRID),
+    ],
+    "MGU": [
+        case(SEQUENCE, params=2 * 32, input_size=3, hidden_size=4, padding="hold", **GATED),
+        case(SEQUENCE, params=2 * 2 * (2 * 18 + 3), input_size=3, hidden_size=3, **GRID),
     ],
     "RNNCell": [case(STEP, params=12 + 16, input_size=3, hidden_size=4, activation="relu", bias=False)],
     "LSTMCell": [case(STEP, params=4 * 36, input_size=3, hidden_size=4, bias="double", forget_bias=2.0)],
