@@ -159,7 +159,7 @@ class Recurrent(StatefulLayer):
             "dropout": self.dropout,
             "dtype": str(self.block.dtype),
             **{name: values[name] for name, usual in _LATER.items() if values.get(name, usual) != usual},
-            **self.options,
+            **{name: list(value) if isinstance(value, tuple) else value for name, value in self.options.items()},
         }
 
     def output_shape(self, shape: tuple[Axis, ...]) -> tuple[Axis, ...]:
@@ -319,7 +319,7 @@ class Recurrent(StatefulLayer):
 
         Returns
         -------
-        rnnfast.layers.explain.Plan
+        Plan
         """
         from rnnfast.layers.explain import plan
 
@@ -342,11 +342,10 @@ class Recurrent(StatefulLayer):
 
         Examples
         --------
-        >>> import numpy as np
         >>> import rnnfast as rf
-        >>> traced = rf.GRU(3, 4, seed=0).trace(np.ones((2, 5, 3)))
+        >>> traced = rf.GRU(3, 4, seed=0).trace([[0, 1, 2], [3, 4, 5]])
         >>> sorted(traced["l0"]), traced["l0"]["z"].shape
-        (['a_n', 'a_r', 'a_z', 'h', 'n', 'r', 'z'], (2, 5, 4))
+        (['a_n', 'a_r', 'a_z', 'h', 'n', 'r', 'z'], (2, 4))
         """
         from rnnfast.layers._trace import trace
 
