@@ -216,9 +216,7 @@ class Level:
             parts = [None if part is None else valid.collect(part, i) for i, part in enumerate(parts)]
 
         def run(i: int) -> Any:
-            return ops.backward(
-                call.calls[i], parts[i], dstate[i], need_dx=need_dx, initial=initial[i], norms=norms[i]
-            )
+            return ops.backward(call.calls[i], parts[i], dstate[i], need_dx=need_dx, initial=initial[i], norms=norms[i])
 
         dx: Array | None = None
         for i, (part, _, named) in enumerate(run_all(run, len(parts), call.beside)):
