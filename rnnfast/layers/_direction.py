@@ -44,6 +44,8 @@ class Direction:
         What follows the names, such as "_l0_reverse".
     options : mapping
         The cell's, as `ops.kind` takes them.
+    reverse : bool
+        From each sequence's end to its start.
     forget_bias : float
         The first bias of an LSTM's forget gate.
     proj_size : int
@@ -68,12 +70,13 @@ class Direction:
         suffix: str,
         options: Mapping[str, Any],
         *,
+        reverse: bool = False,
         forget_bias: float = 1.0,
         proj_size: int = 0,
         learned_state: bool = False,
     ):
         self.cell, self.input_size, self.hidden_size = cell, input_size, hidden_size
-        self.bias, self.suffix = bias, suffix
+        self.bias, self.suffix, self.reverse = bias, suffix, bool(reverse)
         self.options: dict[str, Any] = dict(options)
         self.forget_bias, self.learned_state = forget_bias, learned_state
         self.variant, self.proj_size = ops.kind(cell, **self.options), proj_size

@@ -141,7 +141,7 @@ class Level:
                 inner,
                 given[i],
                 lengths=lengths,
-                reverse=i == 1,
+                reverse=self.directions[i].reverse,
                 out=outs[i],
                 save=training,
                 packed=packed[i],
@@ -165,7 +165,7 @@ class Level:
             if valid:
                 full = [empty((*y.shape[:2], self.output_size), block.dtype) for _ in parts] if self._merged else None
                 targets = full or self._parts(y)
-                parts = [valid.spread(part, i, targets[i]) for i, part in enumerate(parts)]
+                parts = [valid.spread(part, self._order(i), targets[i]) for i, part in enumerate(parts)]
             if self._merged:
                 self._merge(call, parts, y)
             return
@@ -177,7 +177,7 @@ class Level:
             np.add(whole, call.x, out=target)
         if valid:
             for i, half in enumerate(self._shown):
-                valid.spread(target[..., half], i, y[..., half])
+                valid.spread(target[..., half], self._order(i), y[..., half])
 
     def backward(
         self,
@@ -205,7 +205,8 @@ class Level:
         past = None  # the gradient that leads around
         if self.around:
             if valid and dy is not None:
-                dy = np.concatenate([valid.collect(dy[..., half], i) for i, half in enumerate(self._shown)], axis=2)
+                halves = [valid.collect(dy[..., half], self._order(i)) for i, half in enumerate(self._shown)]
+                dy = np.concatenate(halves, axis=2)
             if isinstance(self.around, Highway):
                 assert call.gate is not None
                 dy, past, found = self.around.backward(call.x, *call.gate, _within(dy, call), block)
@@ -213,7 +214,7 @@ class Level:
                 past = dy
         parts = self._split(call, dy)
         if valid and not self.around:
-            parts = [None if part is None else valid.collect(part, i) for i, part in enumerate(parts)]
+            parts = [None if part is None else valid.collect(part, self._order(i)) for i, part in enumerate(parts)]
 
         def run(i: int) -> Any:
             return ops.backward(call.calls[i], parts[i], dstate[i], need_dx=need_dx, initial=initial[i], norms=norms[i])
@@ -264,6 +265,10 @@ class Level:
         if self.input_dropout:
             kept += (B * T + B) * self.input_size
         return highway + apart, kept
+
+    def _order(self, i: int) -> int:
+        """In which order a direction reads: 0 forward, 1 reverse."""
+        return int(self.directions[i].reverse)
 
     def _weight_stream(self, i: int) -> int:
         return Masks.WEIGHT.stream(2 * self.number + i)

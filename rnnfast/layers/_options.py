@@ -19,6 +19,8 @@ ARGUMENTS = """
         One bias a gate, none, or PyTorch's pair `bias_ih` and `bias_hh`.
     bidirectional : bool
         Two directions.
+    reverse : bool
+        Instead of two: the reverse direction alone. Outputs stay at the place of their input.
     merge : "concat", "sum", "mul", "average" or None
         What becomes of the outputs of both, in every layer: side by side on the last axis, one array of their sum,
         product or mean, or a pair.
@@ -55,6 +57,7 @@ class GridOptions(TypedDict, total=False):
 
     bias: bool | str
     bidirectional: bool
+    reverse: bool
     merge: str | None
     dropout: float
     input_dropout: float

@@ -9,9 +9,10 @@ from rnnfast import ops
 from rnnfast.layers import _check
 from rnnfast.layers._base import Backward, BackwardOnce, Block, float_dtype, real_array
 from rnnfast.layers._many import Array, ManyInputs, Shape
-from rnnfast.layers.initializers import glorot_uniform
+from rnnfast.layers.initializers import constant, glorot_uniform
 
-KINDS = ("dot", "scaled_dot", "general", "additive", "location")
+KINDS = ("dot", "scaled_dot", "general", "additive", "normed", "location")
+_ADDITIVE = ("additive", "normed")
 
 # From the gradient of the scores to those of query, keys and parameters.
 ScoreBackward = Callable[[Array], tuple[Array, Array | None, dict[str, Array]]]
@@ -28,12 +29,15 @@ class Attention(ManyInputs):
     "general"       k_j · W q                        `weight` (key_size, query_size)
     "additive"      v · tanh(W_q q + W_k k_j)        `weight_query` (hidden_size, query_size), `weight_key`
                                                      (hidden_size, key_size), `weight_score` (hidden_size,)
+    "normed"        g v/|v| · tanh(W_q q + W_k k_j   these, `scale` (1,) and `bias` (hidden_size,)
+                    + b)
     "location"      (W q)_j                          `weight` (num_positions, query_size)
     ==============  ===============================  =====================================================
 
     Luong et al. 2015 (arXiv:1508.04025), equation 8 (dot, general, and concat, which is additive) and the equation of
     a location-based a_t that follows it, where short sequences use the first rows of W; Bahdanau et al. 2015
-    (arXiv:1409.0473), section A.1.2 (additive); Vaswani et al. 2017 (arXiv:1706.03762), equation 1 (scaled dot).
+    (arXiv:1409.0473), section A.1.2 (additive), its v normalised as by Salimans and Kingma 2016 (arXiv:1602.07868),
+    equation 2 (normed); Vaswani et al. 2017 (arXiv:1706.03762), equation 1 (scaled dot).
 
     Parameters
     ----------
@@ -44,7 +48,7 @@ class Attention(ManyInputs):
     kind : str
         As in the table.
     hidden_size : int, optional
-        Of "additive" alone; None is query_size.
+        Of "additive" and "normed" alone; None is query_size.
     num_positions : int, optional
         Of "location" alone, which needs it: how many keys there can be.
     dtype : str
@@ -81,19 +85,20 @@ class Attention(ManyInputs):
         if kind in ("dot", "scaled_dot") and self.key_size != self.query_size:
             raise ValueError(
                 f"kind {kind!r} needs keys as long as queries, got query_size {self.query_size} and key_size "
-                f"{self.key_size}; 'general' and 'additive' take both"
+                f"{self.key_size}; 'general', 'additive' and 'normed' take both"
             )
-        for name, value, owner in (
-            ("hidden_size", hidden_size, "additive"),
-            ("num_positions", num_positions, "location"),
+        for name, value, owners in (
+            ("hidden_size", hidden_size, _ADDITIVE),
+            ("num_positions", num_positions, ("location",)),
         ):
-            if value is not None and kind != owner:
-                raise ValueError(f"{name} is an argument of kind {owner!r} alone, got kind {kind!r}")
+            if value is not None and kind not in owners:
+                owned = " or ".join(map(repr, owners))
+                raise ValueError(f"{name} is an argument of kind {owned} alone, got kind {kind!r}")
         if kind == "location" and num_positions is None:
             raise ValueError("kind 'location' needs num_positions, the largest number of keys")
         self.kind = kind
         self.hidden_size = self.num_positions = None
-        if kind == "additive":
+        if kind in _ADDITIVE:
             self.hidden_size = self.query_size if hidden_size is None else _check.size(hidden_size, "hidden_size")
         if kind == "location":
             self.num_positions = _check.size(num_positions, "num_positions")
@@ -103,18 +108,23 @@ class Attention(ManyInputs):
             self.block = Block(shapes, self._dtype)
             rng = np.random.default_rng(seed)
             for name, shape in shapes.items():
-                fan_out, fan_in = shape if len(shape) == 2 else (1, *shape)
-                self.block.set(name, glorot_uniform(rng, (fan_out, fan_in)).reshape(shape))
+                if name == "scale":
+                    self.block.set(name, constant(shapes["bias"][0] ** -0.5, *shape))
+                elif name != "bias":
+                    fan_out, fan_in = shape if len(shape) == 2 else (1, *shape)
+                    self.block.set(name, glorot_uniform(rng, (fan_out, fan_in)).reshape(shape))
 
     def _shapes(self) -> dict[str, tuple[int, ...]]:
         if self.kind == "general":
             return {"weight": (self.key_size, self.query_size)}
         if self.hidden_size is not None:
             hidden = self.hidden_size
+            normed: dict[str, tuple[int, ...]] = {"scale": (1,), "bias": (hidden,)} if self.kind == "normed" else {}
             return {
                 "weight_query": (hidden, self.query_size),
                 "weight_key": (hidden, self.key_size),
                 "weight_score": (hidden,),
+                **normed,
             }
         return {} if self.num_positions is None else {"weight": (self.num_positions, self.query_size)}
 
@@ -270,7 +280,7 @@ class Attention(ManyInputs):
 
     def _score(self, query: Array, keys: Array) -> tuple[Array, ScoreBackward]:
         """Scores (B, Q, T) and their backward."""
-        if self.kind == "additive":
+        if self.kind in _ADDITIVE:
             return self._additive(query, keys)
         if self.kind == "location":
             return self._location(query, keys)
@@ -299,19 +309,27 @@ class Attention(ManyInputs):
         return scores, backward
 
     def _additive(self, query: Array, keys: Array) -> tuple[Array, ScoreBackward]:
-        weight_query, weight_key, weight_score = self.params.values()
-        hidden = ops.linear(query, weight_query)[:, :, None] + ops.linear(keys, weight_key)[:, None]
+        weight_query, weight_key, weight_score, *normed = self.params.values()
+        scale, bias = normed or (None, None)
+        length = np.linalg.norm(weight_score)
+        direction = weight_score if scale is None else weight_score / length
+        weight = direction if scale is None else scale * direction
+        hidden = ops.linear(query, weight_query, bias)[:, :, None] + ops.linear(keys, weight_key)[:, None]
         np.tanh(hidden, out=hidden)
-        scores = np.matmul(hidden, weight_score)
+        scores = np.matmul(hidden, weight)
 
         def backward(dscores: Array) -> tuple[Array, Array, dict[str, Array]]:
-            dhidden = dscores[..., None] * weight_score * (1 - hidden * hidden)
+            dhidden = dscores[..., None] * weight * (1 - hidden * hidden)
             dquery, dweight_query, _ = ops.linear_backward(query, weight_query, dhidden.sum(axis=2))
             dkeys, dweight_key, _ = ops.linear_backward(keys, weight_key, dhidden.sum(axis=1))
             assert dquery is not None
             assert dkeys is not None
-            dweight_score = np.einsum("bqt,bqth->h", dscores, hidden)
-            gradients = {"weight_query": dweight_query, "weight_key": dweight_key, "weight_score": dweight_score}
+            dweight = np.einsum("bqt,bqth->h", dscores, hidden)
+            gradients = {"weight_query": dweight_query, "weight_key": dweight_key, "weight_score": dweight}
+            if scale is not None:
+                along = dweight @ direction
+                gradients |= {"scale": np.array([along], self._dtype), "bias": dhidden.sum(axis=(0, 1, 2))}
+                gradients["weight_score"] = scale / length * (dweight - along * direction)
             return dquery, dkeys, gradients
 
         return scores, backward

@@ -16,8 +16,8 @@ class Last(Layer):
     Parameters
     ----------
     directions : int, optional
-        1, or 2 when the last axis holds a forward half and a reverse half. In a `Sequential` it is learnt from the
-        recurrent layer before.
+        1, or 2 when the last axis holds a forward half and a reverse half, or -1 where all of it is of the reverse
+        direction. In a `Sequential` it is learnt from the recurrent layer before.
     merge : "concat", "sum", "mul" or "average"
         What becomes of both directions: side by side as they are, or their sum, product or mean, as Keras's
         ``Bidirectional(layer, merge_mode="sum")`` gives of the last outputs.
@@ -41,11 +41,11 @@ class Last(Layer):
     works_on_steps = False
 
     def __init__(self, directions: int | None = None, *, merge: str = "concat"):
-        if directions not in (None, 1, 2):
-            raise ValueError(f"directions must be None, 1 or 2, got {directions!r}")
+        if directions not in (None, 1, 2, -1):
+            raise ValueError(f"directions must be None, 1, 2 or -1, got {directions!r}")
         self.merge: str = check_merge(merge, KINDS)
-        if merge != "concat" and directions == 1:
-            raise ValueError(f"merge={merge!r} is for two directions, got directions=1")
+        if merge != "concat" and directions in (1, -1):
+            raise ValueError(f"merge={merge!r} is for two directions, got directions={directions}")
         self.directions = directions if merge == "concat" else 2
         self._learnt = False
 
@@ -98,7 +98,7 @@ class Last(Layer):
         else:
             ends = ops.sequence_lengths(lengths, x.shape[:-1])
         rows = np.flatnonzero(ends)
-        return rows, ends[rows] - 1, x.shape[-1] // directions
+        return rows, ends[rows] - 1, x.shape[-1] // directions if directions > 0 else 0
 
     def _pick(self, x: np.ndarray, rows: np.ndarray, ends: np.ndarray, half: int) -> np.ndarray:
         batch = x if x.ndim == 3 else x[None]

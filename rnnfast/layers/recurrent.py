@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -12,22 +12,20 @@ from rnnfast.layers import _check
 from rnnfast.layers._base import Axis, BackwardOnce, Block, StatefulLayer, draw_key, float_dtype
 from rnnfast.layers._direction import Direction, check_bias
 from rnnfast.layers._grid import Masks, Orientation, StateForm
+from rnnfast.layers._inside import Inside
 from rnnfast.layers._level import Level, LevelCall
 from rnnfast.layers._merge import KINDS, check_merge
 from rnnfast.layers._options import check_residual, widths
 from rnnfast.layers._valid import ValidSteps, check_mask
 from rnnfast.ops._arrays import overlaps_itself
 
-if TYPE_CHECKING:
-    from rnnfast.layers.explain import Plan
-
 Array = np.ndarray
 
 
 # Written to a plan only where they differ from this, so that plain layers can be read by older versions.
 _LATER = {
-    "merge": "concat", "input_dropout": 0.0, "weight_drop": 0.0, "residual": False, "learned_state": False,
-    "padding": "zeros", "forget_bias": 1.0, "proj_size": 0,
+    "reverse": False, "merge": "concat", "input_dropout": 0.0, "weight_drop": 0.0, "residual": False,
+    "learned_state": False, "padding": "zeros", "forget_bias": 1.0, "proj_size": 0,
 }  # fmt: skip
 
 
@@ -41,7 +39,7 @@ class Saved(NamedTuple):
     learned: bool  # it started from the learned state
 
 
-class Recurrent(StatefulLayer):
+class Recurrent(Inside, StatefulLayer):
     """What the three layers share: the grid of layers and directions over `ops.forward`.
 
     Parameters
@@ -66,6 +64,7 @@ class Recurrent(StatefulLayer):
         *,
         bias: bool | str = True,
         bidirectional: bool = False,
+        reverse: bool = False,
         merge: str | None = "concat",
         dropout: float = 0.0,
         input_dropout: float = 0.0,
@@ -80,7 +79,7 @@ class Recurrent(StatefulLayer):
         self.hidden_sizes = widths(hidden_size, num_layers)
         self.num_layers = len(self.hidden_sizes)
         self.hidden_size = self.hidden_sizes[0] if len(set(self.hidden_sizes)) == 1 else self.hidden_sizes
-        self.bias, self.bidirectional = check_bias(bias), bool(bidirectional)
+        self.bias, self.bidirectional, self.reverse = check_bias(bias), bool(bidirectional), bool(reverse)
         self.merge, self.padding = check_merge(merge, (*KINDS, None)), padding
         self.dropout = _check.probability(dropout, "dropout")
         self.input_dropout = _check.probability(input_dropout, "input_dropout")
@@ -97,12 +96,13 @@ class Recurrent(StatefulLayer):
                     self._levels[-1].output_size if number else self.input_size,
                     width,
                     self.bias,
-                    f"_l{number}" + ("_reverse" if reverse else ""),
+                    f"_l{number}" + ("_reverse" if second else ""),
                     options,
+                    reverse=second or self.reverse,
                     learned_state=self.learned_state,
                     **first,
                 )
-                for reverse in range(2 if bidirectional else 1)
+                for second in ((False, True) if bidirectional else (False,))
             ]
             self._levels.append(
                 Level(number, directions, self.merge, self.residual, self.input_dropout, self.weight_drop)
@@ -117,7 +117,7 @@ class Recurrent(StatefulLayer):
             self.cell, 1 + self.bidirectional, [level.directions[0].state_sizes for level in self._levels]
         )
         self.output_size = self._levels[-1].output_size
-        self.num_directions = (2 if self.merge == "concat" else 0) if bidirectional else 1
+        self.num_directions = (2 if self.merge == "concat" else 0) if bidirectional else -1 if self.reverse else 1
         shapes: dict[str, tuple[int, ...]] = {}
         for level in self._levels:
             shapes |= level.shapes()
@@ -130,6 +130,8 @@ class Recurrent(StatefulLayer):
     def _check_combination(self) -> None:
         if self.padding not in ("zeros", "hold"):
             raise ValueError(f"padding must be 'zeros' or 'hold', got {self.padding!r}")
+        if self.reverse and self.bidirectional:
+            raise ValueError("reverse=True is the reverse direction alone: it excludes bidirectional=True")
         if self.merge != "concat" and not self.bidirectional:
             raise ValueError(f"merge={self.merge!r} is for two directions: it needs bidirectional=True")
         if self.merge is None and self.num_layers > 1:
@@ -309,74 +311,11 @@ class Recurrent(StatefulLayer):
             return [(y[0][b, :end], y[1][b, :end]) for b, end in ends], new
         return [y[b, :end] for b, end in ends], new
 
-    def explain(self, batch_size: int, seq_len: int, lengths: Any = None) -> "Plan":
-        """What a call will do and take: kernel, instruction set, arithmetic, threads, bytes. Print it for a table.
-
-        Parameters
-        ----------
-        batch_size, seq_len : int
-        lengths : array_like of int (B,), optional
-
-        Returns
-        -------
-        Plan
-        """
-        from rnnfast.layers.explain import plan
-
-        return plan(self, batch_size, seq_len, lengths)
-
-    def trace(self, x: Any, state: Any = None, *, lengths: Any = None) -> dict[str, dict[str, Array]]:
-        """Inference that keeps everything: every gate, what enters it, and every state, of every layer.
-
-        Parameters
-        ----------
-        x, state, lengths
-            As for a call; x is (B, T, I) or (T, I).
-
-        Returns
-        -------
-        dict of str to dict of str to ndarray (B, T, H)
-            By the ending of the parameters' names ("l0", "l0_reverse", "l1" ...) and the names of the equations: "i",
-            "f", "g", "o" of an LSTM, "r", "z", "n" of a GRU; "a_i" ..., what enters each activation ("a" of an RNN);
-            "h", and "c" of an LSTM. Zero beyond each sequence's end.
-
-        Examples
-        --------
-        >>> import rnnfast as rf
-        >>> traced = rf.GRU(3, 4, seed=0).trace([[0, 1, 2], [3, 4, 5]])
-        >>> sorted(traced["l0"]), traced["l0"]["z"].shape
-        (['a_n', 'a_r', 'a_z', 'h', 'n', 'r', 'z'], (2, 4))
-        """
-        from rnnfast.layers._trace import trace
-
-        return trace(self, x, state, lengths)
-
-    def gradient_norms(
-        self, x: Any, dy: Any, state: Any = None, dstate: Any = None, *, lengths: Any = None, rng: Any = None
-    ) -> dict[str, Array]:
-        """How much of a gradient reaches each state: the norm of dL/dh_t, of every layer.
-
-        Parameters
-        ----------
-        x, state, lengths, rng
-            As for `forward`; x is (B, T, I) or (T, I).
-        dy, dstate
-            As for `backward`, whose gradients are not kept.
-
-        Returns
-        -------
-        dict of str to float64 ndarray (B, T)
-            By the ending of the parameters' names; zero beyond each sequence's end.
-        """
-        from rnnfast.layers._trace import gradient_norms
-
-        return gradient_norms(self, x, dy, state, dstate, lengths, rng)
-
     def _stream_steps(self, rows: int) -> list[Any]:
-        if self.bidirectional:
+        if self.bidirectional or self.reverse:
             raise ValueError(
-                f"a bidirectional {type(self).__name__} cannot run step by step: its reverse direction starts at the "
-                "sequence's end"
+                f"a {'bidirectional' if self.bidirectional else 'reverse'} {type(self).__name__} cannot run step by "
+                "step: its reverse direction starts at the sequence's end"
             )
         return [step for level in self._levels for step in level.steps(self.block, self._cache_packed, rows)]
 

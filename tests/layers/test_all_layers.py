@@ -62,12 +62,21 @@ GATED = {"recurrent_activation": ["hard_sigmoid", 0.3, 0.5], **CELL}
 SEQUENCE, STEP = (4, 5, 3), (4, 3)
 CASES: dict[str, list[Case]] = {
     "RNN": [
-        case(SEQUENCE, params=12 + 16 + 4, input_size=3, hidden_size=4, padding="hold"),
+        case(SEQUENCE, params=12 + 16 + 4, input_size=3, hidden_size=4, padding="hold", reverse=True),
         case(SEQUENCE, params=2 * (9 + 9 + 3) * 2, input_size=3, hidden_size=3, activation="relu", **GRID),
         case(SEQUENCE, params=32, input_size=3, hidden_size=4, **CELL),
     ],
     "LSTM": [
-        case(SEQUENCE, params=4 * 36, input_size=3, hidden_size=4, forget_bias=2.0, bias="double", padding="hold"),
+        case(
+            SEQUENCE,
+            params=4 * 36,
+            input_size=3,
+            hidden_size=4,
+            forget_bias=2.0,
+            bias="double",
+            padding="hold",
+            reverse=True,
+        ),
         case(SEQUENCE, params=2 * 2 * (4 * 18 + 6), input_size=3, hidden_size=3, **GRID),
         case(SEQUENCE, params=4 * (12 + 16 + 4) + 4 * (8 + 4 + 2), input_size=3, hidden_size=[4, 2]),
         case(
@@ -86,16 +95,25 @@ CASES: dict[str, list[Case]] = {
         case(SEQUENCE, params=3 * 32, input_size=3, hidden_size=4, coupled=True),
     ],
     "GRU": [
-        case(SEQUENCE, params=3 * 32, input_size=3, hidden_size=4, reset="before", update="new", padding="hold"),
+        case(
+            SEQUENCE,
+            params=3 * 32,
+            input_size=3,
+            hidden_size=4,
+            reset="before",
+            update="new",
+            padding="hold",
+            reverse=True,
+        ),
         case(SEQUENCE, params=2 * 2 * (3 * 18 + 3), input_size=3, hidden_size=3, **GRID),
         case(SEQUENCE, params=12 * 8 + 4 + 24, input_size=3, hidden_size=4, layer_norm=True, **GATED),
     ],
     "IndRNN": [
-        case(SEQUENCE, params=12 + 4 + 4, input_size=3, hidden_size=4, padding="hold", **CELL),
+        case(SEQUENCE, params=12 + 4 + 4, input_size=3, hidden_size=4, padding="hold", reverse=True, **CELL),
         case(SEQUENCE, params=2 * 2 * (9 + 3 + 3), input_size=3, hidden_size=3, **GRID),
     ],
     "MGU": [
-        case(SEQUENCE, params=2 * 32, input_size=3, hidden_size=4, padding="hold", **GATED),
+        case(SEQUENCE, params=2 * 32, input_size=3, hidden_size=4, padding="hold", reverse=True, **GATED),
         case(SEQUENCE, params=2 * 2 * (2 * 18 + 3), input_size=3, hidden_size=3, **GRID),
     ],
     "RNNCell": [case(STEP, params=12 + 16, input_size=3, hidden_size=4, activation="relu", bias=False)],
@@ -114,6 +132,7 @@ CASES: dict[str, list[Case]] = {
     "Attention": [
         case((4, 2, 3), SEQUENCE, query_size=3, kind="scaled_dot"),
         case((4, 2, 3), (4, 5, 6), params=7 * 10, query_size=3, key_size=6, kind="additive", hidden_size=7),
+        case((4, 2, 3), (4, 5, 6), params=7 * 11 + 1, query_size=3, key_size=6, kind="normed", hidden_size=7),
         case((4, 2, 3), (4, 5, 6), params=24, query_size=3, key_size=6, kind="location", num_positions=8),
     ],
     **{name: [case(SEQUENCE, SEQUENCE, as_list=True)] for name in ("Add", "Average", "Multiply")},

@@ -15,7 +15,7 @@ LENGTHS = [5, 0, 3]
 
 def make(kind, dtype="float64", **options):
     """Queries of 3 numbers, and keys of 4 where the kind allows it."""
-    if kind == "additive":
+    if kind in ("additive", "normed"):
         options.setdefault("hidden_size", 7)
     if kind == "location":
         options.setdefault("num_positions", 6)
@@ -39,6 +39,12 @@ def score(layer, q, k, j):
         "scaled_dot": lambda: q @ k / 3**0.5,
         "general": lambda: k @ params["weight"] @ q,
         "additive": lambda: params["weight_score"] @ np.tanh(params["weight_query"] @ q + params["weight_key"] @ k),
+        "normed": lambda: (
+            params["scale"][0]
+            * params["weight_score"]
+            / np.linalg.norm(params["weight_score"])
+            @ np.tanh(params["weight_query"] @ q + params["weight_key"] @ k + params["bias"])
+        ),
         "location": lambda: (params["weight"] @ q)[j],
     }[layer.kind]()
 
@@ -251,7 +257,7 @@ def test_copies_and_files(kind, tmp_path, capsys):
             assert np.array_equal(a, b)
     layer.summary()
     assert f"(B, Q, {layer.key_size})" in capsys.readouterr().out
-    assert layer.num_params == {"general": 12, "additive": 7 * 8, "location": 18}.get(kind, 0)
+    assert layer.num_params == {"general": 12, "additive": 7 * 8, "normed": 7 * 9 + 1, "location": 18}.get(kind, 0)
     with pytest.raises(ValueError, match="whole sequence"):
         layer.stream()
 
@@ -279,7 +285,12 @@ def test_shapes(kind):
         ((3, 4, "scaled_dot"), {}, ValueError, "'scaled_dot' needs"),
         ((3, 3, "bilinear"), {}, ValueError, "kind must be one of 'dot', 'scaled_dot'.*got 'bilinear'"),
         ((3, 3, "location"), {}, ValueError, "needs num_positions"),
-        ((3, 3, "general"), {"hidden_size": 3}, ValueError, "hidden_size is an argument of kind 'additive' alone"),
+        (
+            (3, 3, "general"),
+            {"hidden_size": 3},
+            ValueError,
+            "hidden_size is an argument of kind 'additive' or 'normed' alone",
+        ),
         ((3, 3, "additive"), {"num_positions": 3}, ValueError, "num_positions is an argument of kind 'location'"),
         ((0,), {}, ValueError, "query_size"),
         ((3,), {"dtype": "float16"}, ValueError, "dtype"),
@@ -334,6 +345,14 @@ def test_parity_with_torch(kind):
             "additive": lambda: (
                 torch.tanh((query @ params["weight_query"].T)[:, :, None] + (keys @ params["weight_key"].T)[:, None])
                 @ params["weight_score"]
+            ),
+            "normed": lambda: (
+                torch.tanh(
+                    (query @ params["weight_query"].T)[:, :, None]
+                    + (keys @ params["weight_key"].T)[:, None]
+                    + params["bias"]
+                )
+                @ (params["scale"] * params["weight_score"] / params["weight_score"].norm())
             ),
             "location": lambda: (query @ params["weight"].T)[..., :5],
         }[kind]()

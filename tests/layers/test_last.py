@@ -63,7 +63,7 @@ def test_time_ends_here():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: Last(3), "directions must be None, 1 or 2"),
+        (lambda: Last(3), "directions must be None, 1, 2 or -1"),
         (lambda: Last()(np.zeros(4)), r"\(B, T, F\) or \(T, F\), got \(4,\)"),
         (lambda: Last(2)(np.zeros((2, 3, 5))), "even last axis"),
         (lambda: Last()(np.zeros((2, 3, 5)), lengths=[3, 4]), "from 0 to 3"),
