@@ -55,7 +55,10 @@ class Pool(PoolBase):
         super().__init__(parts, self.capacity)
         if len(stateful_steps(parts)) > len(self.stateful):
             # Steps in Python are not told which streams they are to advance.
-            raise ValueError("a model with a Conv1D steps in a stream, not in a pool; make a stream for each sequence")
+            raise ValueError(
+                "a model with a layer that keeps its state in Python (Conv1D, CustomRNN) steps in a stream, not in a "
+                "pool; make a stream for each sequence"
+            )
 
     def __len__(self) -> int:
         """How many streams live."""

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from rnnfast.layers._base import Layer
+from rnnfast.layers._penalties import penalties
 
 Array = np.ndarray
 
@@ -101,9 +102,10 @@ def check_gradients(
     weights = _map(lambda part: rng.uniform(0.1, 1.0, part.shape) * rng.choice([-1.0, 1.0], part.shape), outputs)
 
     def loss() -> float:
-        outputs, _ = layer.forward(*inputs, **given)
+        with penalties() as found:
+            outputs, _ = layer.forward(*inputs, **given)
         both = zip(_leaves("", outputs), _leaves("", weights), strict=True)
-        return float(sum((a * b).sum() for (_, a), (_, b) in both))
+        return float(sum((a * b).sum() for (_, a), (_, b) in both)) + sum(found)
 
     grads: dict[str, Array] = {}
     result = backward(*weights, grads=grads) if layer.has_state else backward(weights, grads=grads)

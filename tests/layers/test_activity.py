@@ -164,3 +164,9 @@ def test_bad_arguments():
         rf.ActivityRegularizer(beta=1.0).forward(draw(5, 3))
     with pytest.raises(ValueError, match="dy must have the shape of y"):
         rf.ActivityRegularizer(1.0).forward(draw(5, 3))[1](draw(5, 2))
+
+
+def test_the_public_check_counts_the_penalty():
+    model = rf.Sequential(rf.GRU(3, 4, dtype="float64", seed=0), rf.ActivityRegularizer(alpha=2.0, beta=1.0))
+    x = np.random.default_rng(0).normal(size=(3, 5, 3))
+    assert max(rf.testing.check_gradients(model, x, lengths=[5, 2, 0]).values()) < 1e-6
