@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+from checks import digest
 
 from rnnfast import equations
 
@@ -120,3 +121,17 @@ LENGTHS = [3, 0, 6, 1, 6]
 def kernel_options(given: dict[str, Any]) -> dict[str, Any]:
     """What of a case goes to `ops` by keyword."""
     return {name: value for name, value in given.items() if name != "proj_size"}
+
+
+def option_digest(ops: Any, name: str, dtype: Any, in_reverse: bool, B: int = 7, T: int = 5, H: int = 37) -> str:
+    """A hash of all that inference and training give of a case; in reverse the batch is ragged."""
+    cell, given = OPTIONS[name]
+    params, x, state = make(cell, B=B, T=T, H=H, **given)
+    params = {key: value.astype(dtype) for key, value in params.items()}
+    how = {"lengths": [T, 0, 2, 1, T, 3, 2][:B], "reverse": True} if in_reverse else {}
+    how |= kernel_options(given)
+    y, _, _ = ops.forward(cell, params, x, state, **how)
+    trained, final, saved = ops.forward(cell, params, x, state, save=True, noise=(5, 9), **how)
+    dx, dinitial, grads = ops.backward(saved, np.cos(trained), final)
+    states = [part for each in (final, dinitial) for part in (each if isinstance(each, tuple) else (each,))]
+    return digest([y, trained, dx, *states, *(grads[key] for key in sorted(grads))])

@@ -5,6 +5,7 @@ import threading
 import numpy as np
 import pytest
 from checks import digest, make_case, recurrent_digest
+from equations_checks import OPTIONS, option_digest
 
 import rnnfast as rf
 from rnnfast import ops
@@ -36,6 +37,16 @@ def test_recurrent_layers_on_any_number_of_threads(always_divided, cell, options
     for threads in (1, 2, 3, 7):
         rf.set_num_threads(threads)
         found.add(recurrent_digest(ops, cell, options, dtype, lengths, size))
+    assert len(found) == 1
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+@pytest.mark.parametrize("in_reverse", [False, True], ids=["full", "ragged"])
+def test_options_on_any_number_of_threads(always_divided, name, in_reverse):
+    found = set()
+    for threads in (1, 2, 3, 7):
+        rf.set_num_threads(threads)
+        found.add(option_digest(ops, name, np.float32, in_reverse))
     assert len(found) == 1
 
 

@@ -19,6 +19,7 @@ from checks import (
     rounded_case,
     run,
 )
+from equations_checks import OPTIONS, option_digest
 
 from rnnfast import ops
 from rnnfast.kernels import _runtime
@@ -52,6 +53,8 @@ def prove():
             for how in ({}, {"lengths": ragged(B, T), "reverse": True}):
                 assert_accurate(run(train, ops.backward, cast(case, dtype), **how), case, **how)
         print(*(recurrent_digest(ops, cell, options, dtype, in_reverse) for in_reverse in (False, True)))
+    for name, dtype in itertools.product(OPTIONS, (np.float32, np.float64)):
+        print(*(option_digest(ops, name, dtype, in_reverse) for in_reverse in (False, True)))
     for cell, options in VARIANTS:
         if options.get("activation") != "relu":  # its kink would spoil differences
             check_gradients(train, ops.backward, make_case(cell, 3, 2, 2, 3, **options), lengths=[3, 2])
@@ -79,7 +82,7 @@ def proofs():
 @pytest.mark.parametrize("name", SETS)
 def test_right(proofs, name):
     assert proofs[name][0] == name  # the set that was wanted is the one that ran
-    assert len(set(proofs[name])) == 1 + 4 * len(VARIANTS) + 2
+    assert len(set(proofs[name])) == 1 + 4 * len(VARIANTS) + 4 * len(OPTIONS) + 2
 
 
 def test_sets_with_fma_have_equal_bits(proofs):
