@@ -174,7 +174,9 @@ cdef void forward_rows(Forward *f, const Plan *plan, int index, ptrdiff_t first,
         now.zone_c = evenly(extra + (3 * output + 2 * unit) * width, unit) if plan.draws else evenly(<char *>panels.zone_c_row, 0)
     if plan.training and plan.mask is not NULL:
         for n in range(first, last):
-            table.passes.dropout(plan.mask + n * output, panels.ones, P, 0, <uint32_t>plan.row[n], &plan.dropout)
+            # Whole vectors, here and in draw_zones: what lies beyond the units meets their gradients.
+            table.passes.dropout(plan.mask + n * output, panels.ones, panels.output_vectors * panels.lanes, 0,
+                                 <uint32_t>plan.row[n], &plan.dropout)
     if leads:
         for n in range(width):
             load_state(table, h + n * output, f.h0, plan.row[first + n], P, size)
@@ -279,11 +281,11 @@ cdef void draw_zones(const Plan *plan, const step *now, ptrdiff_t s, ptrdiff_t f
         j = first + r
         time = <uint32_t>(plan.length[j] - 1 - s if plan.reverse else s)
         if panels.zone_h > 0:
-            panels.table.passes.dropout(now.zone_h.base + r * now.zone_h.stride, panels.ones, panels.output_size, time,
-                                        <uint32_t>plan.row[j], &plan.zone_h)
+            panels.table.passes.dropout(now.zone_h.base + r * now.zone_h.stride, panels.ones,
+                                        panels.output_vectors * panels.lanes, time, <uint32_t>plan.row[j], &plan.zone_h)
         if panels.zone_c > 0:
-            panels.table.passes.dropout(now.zone_c.base + r * now.zone_c.stride, panels.ones, panels.hidden_size, time,
-                                        <uint32_t>plan.row[j], &plan.zone_c)
+            panels.table.passes.dropout(now.zone_c.base + r * now.zone_c.stride, panels.ones,
+                                        panels.vectors * panels.lanes, time, <uint32_t>plan.row[j], &plan.zone_c)
 
 
 cdef void input_product(const Panels *panels, int j, char **x_rows, char **gate_rows, ptrdiff_t count, ptrdiff_t first,

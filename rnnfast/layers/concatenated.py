@@ -127,6 +127,13 @@ def to_concat(layer: Any, *, suffix: str | None = None) -> dict[str, Array]:
     if "bias_ih" in params:
         params["bias"] = params.pop("bias_ih") + params.pop("bias_hh")
     options = dict(layer.options)
+    # They act on what is dropped in training alone: the equations are the same.
+    changed = options.keys() - {"reset", "update", "recurrent_dropout"}
+    if changed - {"activation"} or options.get("activation", "tanh") != "tanh":
+        raise ValueError(
+            "the textbook's cell has none of these options, so its weights alone would be another function: "
+            + ", ".join(f"{name}={options[name]!r}" for name in sorted(changed))
+        )
     if options.pop("reset", "before") == "after":
         raise ValueError("a GRU with reset='after' has no form W [r*h, x]; make it with reset='before'")
     others = [name for name in layer.params if name.endswith(suffix) and name not in plain.values()]

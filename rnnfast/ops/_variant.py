@@ -1,7 +1,10 @@
 """Which cell, with which options: checked, and in the form that the kernels take."""
 
+import math
 from functools import lru_cache
 from typing import Any, NamedTuple
+
+import numpy as np
 
 ACTIVATIONS = {
     "identity": (0, 0.0, 0.0),
@@ -100,34 +103,48 @@ def activation(given: Any, name: str = "activation") -> Activation:
     ValueError
         For an unknown name or too many parameters.
     """
-    chosen, *numbers = (given,) if isinstance(given, str) else tuple(given)
-    if chosen not in ACTIVATIONS:
+    chosen, *numbers = tuple(given) if isinstance(given, (tuple, list)) and given else (given,)
+    if not isinstance(chosen, str) or chosen not in ACTIVATIONS:
         raise ValueError(f"{name} must be one of {', '.join(map(repr, ACTIVATIONS))}, got {chosen!r}")
     if len(numbers) > _PARAMETERS.get(chosen, 0):
         raise ValueError(f"{name}: {chosen!r} has {_PARAMETERS.get(chosen, 0)} parameters, got {len(numbers)}")
     number, *defaults = ACTIVATIONS[chosen]
-    alpha, beta = [float(n) for n in numbers] + defaults[len(numbers) :]
+    alpha, beta = [_number(n, name) for n in numbers] + defaults[len(numbers) :]
     if alpha < 0:
         raise ValueError(f"{name}: the slope alpha of {chosen!r} must not be negative, got {alpha}")
     return number, alpha, beta
 
 
-def _positive(value: Any, name: str) -> float:
+def _number(value: Any, name: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
+        raise TypeError(f"{name} must be a number, got {value!r}")
+    if not math.isfinite(value):
+        raise ValueError(f"{name} must be a finite number, got {value!r}")
+    return float(value)
+
+
+def _clip(value: Any, name: str) -> float:
     if value is None:
         return 0.0
-    if not float(value) > 0:
+    if _number(value, name) <= 0:
         raise ValueError(f"{name} must be positive, or None for no clip, got {value!r}")
     return float(value)
 
 
 def _share(value: Any, name: str) -> float:
-    if not 0 <= float(value) < 1:
+    if not 0 <= _number(value, name) < 1:
         raise ValueError(f"{name} must be at least 0 and less than 1, got {value!r}")
     return float(value)
 
 
+def _flag(value: Any, name: str) -> bool:
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{name} must be True or False, got {value!r}")
+    return bool(value)
+
+
 @lru_cache
-def kind(
+def _kind(
     cell: str,
     activation: Any = "tanh",
     reset: str = "after",
@@ -143,13 +160,6 @@ def kind(
     zoneout: Any = 0.0,
     recurrent_dropout: float = 0.0,
 ) -> Variant:
-    """The variant of a cell. What an option means: :func:`rnnfast.ops.pack`.
-
-    Raises
-    ------
-    ValueError
-        For an unknown cell or option, and for options that have no meaning together.
-    """
     if cell not in GATES:
         raise ValueError(f"cell must be one of {', '.join(map(repr, GATES))}, got {cell!r}")
     for name, value, choices in (("reset", reset, ("after", "before")), ("update", update, ("keep", "new"))):
@@ -159,7 +169,12 @@ def kind(
     output = candidate if output_activation is None else _activation(output_activation, "output_activation")
     gate = _activation(recurrent_activation, "recurrent_activation")
     lstm, gru = cell == "lstm", cell == "gru"
-    zone_h, zone_c = zoneout if isinstance(zoneout, tuple) else (zoneout, zoneout)
+    shares = zoneout if isinstance(zoneout, tuple) else (zoneout,) * (1 + lstm)
+    if len(shares) != 1 + lstm:
+        raise ValueError(
+            f"zoneout must be a number{', or a pair of them for h and c' if lstm else ''}, got {zoneout!r}"
+        )
+    zone_h, zone_c = _share(shares[0], "zoneout"), _share(shares[-1], "zoneout") if lstm else 0.0
     only_lstm = {
         "peephole": peephole,
         "coupled": coupled,
@@ -188,15 +203,33 @@ def kind(
         gate,
         reset if gru else "",
         gru and update == "new",
-        bool(peephole),
-        bool(coupled),
-        _positive(clip, "clip"),
-        _positive(cell_clip, "cell_clip"),
-        bool(layer_norm),
-        _share(zone_h, "zoneout"),
-        _share(zone_c, "zoneout") if lstm else 0.0,
+        _flag(peephole, "peephole"),
+        _flag(coupled, "coupled"),
+        _clip(clip, "clip"),
+        _clip(cell_clip, "cell_clip"),
+        _flag(layer_norm, "layer_norm"),
+        zone_h,
+        zone_c,
         _share(recurrent_dropout, "recurrent_dropout"),
     )
+
+
+def kind(cell: str, **options: Any) -> Variant:
+    """The variant of a cell. What an option means: :func:`rnnfast.ops.pack`.
+
+    Raises
+    ------
+    ValueError
+        For an unknown cell or option, and for options that have no meaning together.
+    """
+    try:
+        return _kind(cell, **options)
+    except TypeError:
+        # A list cannot be looked up in a cache.
+        found = {name: tuple(value) if isinstance(value, list) else value for name, value in options.items()}
+        if found == options:
+            raise
+        return _kind(cell, **found)
 
 
 _activation = activation

@@ -46,14 +46,16 @@ def check_gradients(
     Parameters
     ----------
     layer : Layer
-        Of dtype float64: a layer, a cell or a model. Frozen parameters are left out.
+        Of dtype float64: a layer, a cell or a model. Frozen parameters are left out; the row of an `Embedding`'s
+        padding symbol, which takes no gradient, is not: it is reported.
     x : array_like, or mapping of str to array_like where a `Graph` has several inputs
         Integers, such as an `Embedding` takes, have no gradient.
     state : optional
         Initial state as `forward` takes it. None starts as the layer does by itself, and no gradient of it is checked.
     lengths : array_like of int (B,), optional
     epsilon : float
-        ε. Near a kink (relu at 0) choose inputs away from it, or a smaller ε.
+        ε. Near a kink (relu at 0) choose inputs away from it, or a smaller ε; a smaller ε too where the loss curves
+        sharply, as layer normalization does on a state that is zero.
     tolerance : float
         Largest relative error that passes.
     samples : int, optional

@@ -4,9 +4,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from equations_checks import LENGTHS, OPTIONS, kernel_options, make
+from equations_checks import LENGTHS, OPTIONS, kernel_options, make, option_digest
 
 from rnnfast import equations, ops
+from rnnfast.kernels import _memory
 
 options = pytest.mark.parametrize("name", OPTIONS)
 NOISE = (0x1234_5678_9ABC_DEF0, 40)
@@ -120,3 +121,44 @@ def test_gradients_are_the_differences(name, lengths):
         assert abs(numeric).max() > 0, tensor
         error = abs(found[tensor] - numeric).max() / abs(numeric).max()
         assert error < 1e-6, f"{tensor}: {error}"
+
+
+@options
+@pytest.mark.parametrize("dtype", ["f", "d"])
+def test_what_blocks_held_before_reaches_no_result(name, dtype):
+    """Kept memory full of NaN, as after a batch that diverged, changes no bit."""
+    rng = np.random.default_rng(0)
+
+    def poisoned():
+        blocks = [_memory.empty((1 << size,), np.float32) for size in range(10, 20) for _ in range(3)]
+        for block in blocks:
+            block[:] = np.where(rng.random(block.size) < 0.4, np.nan, 0)
+        del blocks, block
+        return option_digest(ops, name, dtype, True, B=5, H=11)
+
+    _memory.release_memory()
+    clean = option_digest(ops, name, dtype, True, B=5, H=11)
+    assert {poisoned() for _ in range(3)} == {clean}
+
+
+@pytest.mark.parametrize("activation", ["relu", "leaky_relu", "elu", "identity"])
+def test_an_infinite_output_has_a_gradient(activation):
+    """As in the plain cell; and an infinite new value stays one under zoneout."""
+    weights = {"weight_ih": np.full((1, 1), 1e38, "f"), "weight_hh": np.zeros((1, 1), "f")}
+    x = np.full((1, 1, 1), 1e3, "f")
+    for more in ({}, {"zoneout": 1e-12}):
+        y, _, saved = ops.forward("rnn", weights, x, save=True, activation=activation, **more)
+        dx, _, _ = ops.backward(saved, np.full_like(y, 1e-30))
+        assert y.item() == np.inf
+        np.testing.assert_allclose(dx.item(), 1e8, rtol=1e-5)
+
+
+def test_a_clip_beyond_the_numbers_of_the_dtype_clips_nothing():
+    params, x, state = make("rnn", activation="softsign")
+    params, x, state = {key: value.astype("f") for key, value in params.items()}, x.astype("f"), state.astype("f")
+    found = []
+    for clip in (1e30, 1e39):
+        _, _, saved = ops.forward("rnn", params, x, state, save=True, activation="softsign", clip=clip)
+        found.append(ops.backward(saved, np.ones_like(x[..., :1]).repeat(5, axis=2))[0])
+    assert abs(found[0]).max() > 0
+    np.testing.assert_array_equal(*found)

@@ -158,3 +158,13 @@ def test_what_has_no_such_form_is_refused():
         rf.from_concat("mgu", {})
     with pytest.raises(ValueError, match="update must be"):
         rf.from_concat("gru", {}, update="old")
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [rf.RNN(2, 3, activation="relu"), rf.LSTM(2, 3, clip=1.0), rf.LSTM(2, 3, zoneout=0.1)],
+    ids=["activation", "clip", "zoneout"],
+)
+def test_a_cell_that_is_not_the_textbooks_is_refused(layer):
+    with pytest.raises(ValueError, match=r"another function: (activation|clip|zoneout)="):
+        rf.to_concat(layer)

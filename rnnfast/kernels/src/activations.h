@@ -35,24 +35,26 @@ static void clip_row(double clip, real *at, ptrdiff_t stride, ptrdiff_t vectors)
         for (ptrdiff_t v = 0; v < vectors; v++, at += stride) vstore(at, vclip(vload(at), low, high));
 }
 
-/* y = d f'(x), where y = f(x) and x was clipped: the slope is had from y, and is zero where x lay beyond the clip. */
+/* y = d f'(x), where y = f(x) and x was clipped: the slope is had from y, and is zero where x lay beyond the clip.
+ * `gradient`, which is d, is written to. */
 #define EACH_VECTOR(expression) \
     for (ptrdiff_t v = 0; v < vectors; v++) { \
         vec y = vload(at + v * stride), d = vload(gradient + v * LANES); \
-        d = vselect((y > low) & (y < high), d, zero); \
         vstore(at + v * stride, expression); \
     } \
     break
-static void differentiate(const struct function *f, double clip, real *at, ptrdiff_t stride, const real *gradient, ptrdiff_t vectors) {
+static void differentiate(const struct function *f, double clip, real *at, ptrdiff_t stride, real *gradient, ptrdiff_t vectors) {
     const vec alpha = vset((real)f->alpha), zero = {}, one = vset(1);
-    real bounds[2][LANES];
-    vec low = vset(-(real)__builtin_inf()), high = -low;
-    if (clip) {
+    if (clip && __builtin_isfinite((real)clip)) {
+        real bounds[2][LANES];
         vstore(bounds[0], vset(-(real)clip));
         vstore(bounds[1], vset((real)clip));
         activate(f, bounds[0], LANES, 2);
-        low = vload(bounds[0]);
-        high = vload(bounds[1]);
+        const vec low = vload(bounds[0]), high = vload(bounds[1]);
+        for (ptrdiff_t v = 0; v < vectors; v++) {
+            vec y = vload(at + v * stride);
+            vstore(gradient + v * LANES, vselect((y <= low) | (y >= high), zero, vload(gradient + v * LANES)));
+        }
     }
     switch (f->kind) {
     case FUNCTION_TANH: EACH_VECTOR(d * (1 - y * y));

@@ -25,8 +25,8 @@ INLINE void NAME(lstm_row)(const struct step *s, ptrdiff_t r, ptrdiff_t vectors,
     if (s->zone_c.base) {
         const real *zone = (real *)row_at(&s->zone_c, r);
         FOR_EACH_UNIT {
-            vec new = vload(result + k);
-            vstore(c + k, vfma(vload(zone + k), vload(before + k) - new, new));
+            vec share = vload(zone + k);
+            vstore(c + k, vfma(share, vload(before + k), (1 - share) * vload(result + k)));
         }
     } else {
         memcpy(c, result, (size_t)(vectors * LANE_BYTES));
@@ -102,7 +102,7 @@ INLINE void NAME(lstm_row_back)(const struct step *s, ptrdiff_t r, ptrdiff_t vec
         }
     if (with->cell_clip) {
         const vec most = vset((real)with->cell_clip);
-        FOR_EACH_UNIT vstore(dc + k, vselect(vabs(vload(new + k)) < most, vload(dc + k), (vec){}));
+        FOR_EACH_UNIT vstore(dc + k, vselect(vabs(vload(new + k)) >= most, (vec){}, vload(dc + k)));
     }
     for (ptrdiff_t v = 0; v < vectors; v++) {
         const ptrdiff_t k = v * LANES;

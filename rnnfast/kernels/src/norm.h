@@ -14,12 +14,13 @@
 #define join_norms NAME(join_norms)
 #define split_norms NAME(split_norms)
 
-/* One in the lanes of the last vector that hold units, zero beyond. */
-INLINE vec live_lanes(ptrdiff_t units, ptrdiff_t vectors) {
-    vec live = {};
-    for (ptrdiff_t k = 0; k < units - (vectors - 1) * LANES; k++) live[k] = 1;
+/* True in the lanes of the last vector that hold units: whatever lies beyond, an infinity too, counts for nothing. */
+INLINE ivec live_lanes(ptrdiff_t units, ptrdiff_t vectors) {
+    ivec live = {};
+    for (ptrdiff_t k = 0; k < units - (vectors - 1) * LANES; k++) live[k] = -1;
     return live;
 }
+#define LIVE(x) (v == vectors - 1 ? vselect(live, x, (vec){}) : (x))
 
 INLINE real add_chains(const vec *chains) {
     real lines[WIDE];
@@ -31,17 +32,16 @@ INLINE real add_chains(const vec *chains) {
 
 /* In place; returns 1 / sqrt(variance + eps). */
 static real normalise_row(real *row, ptrdiff_t units, ptrdiff_t vectors, int slots, int first, int number) {
-    const vec live = live_lanes(units, vectors), all = vset(1);
+    const ivec live = live_lanes(units, vectors);
     vec sums[CHAINS] = {};
     for (ptrdiff_t v = 0; v < vectors; v++)
-        for (int k = first; k < first + number; k++)
-            sums[v % CHAINS] += vload(row + (v * slots + k) * LANES) * (v == vectors - 1 ? live : all);
+        for (int k = first; k < first + number; k++) sums[v % CHAINS] += LIVE(vload(row + (v * slots + k) * LANES));
     const vec mean = vset(add_chains(sums) / (real)(units * number));
     vec squares[CHAINS] = {};
     for (ptrdiff_t v = 0; v < vectors; v++)
         for (int k = first; k < first + number; k++) {
             real *at = row + (v * slots + k) * LANES;
-            vec x = (vload(at) - mean) * (v == vectors - 1 ? live : all);
+            vec x = LIVE(vload(at) - mean);
             vstore(at, x);
             squares[v % CHAINS] = vfma(x, x, squares[v % CHAINS]);
         }
@@ -58,22 +58,22 @@ static real normalise_row(real *row, ptrdiff_t units, ptrdiff_t vectors, int slo
 
 /* row = x^ becomes the gradient of x; d is that of x^. */
 static void normalise_back(real *row, const real *d, real scale, ptrdiff_t units, ptrdiff_t vectors, int slots, int first, int number) {
-    const vec live = live_lanes(units, vectors), all = vset(1);
+    const ivec live = live_lanes(units, vectors);
     vec sums[CHAINS] = {}, products[CHAINS] = {};
     for (ptrdiff_t v = 0; v < vectors; v++)
         for (int k = first; k < first + number; k++) {
             const ptrdiff_t at = (v * slots + k) * LANES;
-            sums[v % CHAINS] += vload(d + at);
-            products[v % CHAINS] = vfma(vload(d + at), vload(row + at), products[v % CHAINS]);
+            const vec gradient = LIVE(vload(d + at));
+            sums[v % CHAINS] += gradient;
+            products[v % CHAINS] = vfma(gradient, vload(row + at), products[v % CHAINS]);
         }
     const vec mean = vset(add_chains(sums) / (real)(units * number)), share = vset(add_chains(products) / (real)(units * number));
-    for (ptrdiff_t v = 0; v < vectors; v++) {
-        const vec scales = vset(scale) * (v == vectors - 1 ? live : all);
+    const vec scales = vset(scale);
+    for (ptrdiff_t v = 0; v < vectors; v++)
         for (int k = first; k < first + number; k++) {
             const ptrdiff_t at = (v * slots + k) * LANES;
-            vstore(row + at, scales * (vload(d + at) - mean - vload(row + at) * share));
+            vstore(row + at, LIVE(scales * (vload(d + at) - mean - vload(row + at) * share)));
         }
-    }
 }
 
 /* The gates' part of each row in place; its scale goes to the first (or, of the recurrent product, second) number of stats. */
@@ -116,5 +116,6 @@ static void split_norms(const struct step *s, ptrdiff_t count, ptrdiff_t units, 
         }
     }
 }
+#undef LIVE
 #undef WIDE
 #undef CHAINS

@@ -21,8 +21,8 @@ INLINE void zone_row(const struct rows *zone, ptrdiff_t r, const real *before, r
     if (!zone->base) return;
     const real *keep = (real *)row_at(zone, r);
     FOR_EACH_UNIT {
-        vec new = vload(after + k);
-        vstore(after + k, vfma(vload(keep + k), vload(before + k) - new, new));
+        vec share = vload(keep + k);
+        vstore(after + k, vfma(share, vload(before + k), (1 - share) * vload(after + k)));
     }
 }
 
