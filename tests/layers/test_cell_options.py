@@ -58,14 +58,15 @@ def parts(state):
 @pytest.mark.parametrize("bias", [True, False, "double"])
 def test_gradients(name, bias):
     layer = make(name, I=2, H=3, num_layers=2, bidirectional=bias is True, bias=bias)
-    rf.testing.check_gradients(layer, draw(4, 3, 2), state_of(layer, 4), lengths=[3, 0, 2, 1])
+    rf.testing.check_gradients(layer, draw(4, 3, 2), state_of(layer, 4), lengths=[3, 0, 2, 1], samples=12)
 
 
 @layers
 def test_with_the_options_of_the_grid(name):
     dropped = {"dropout": 0.2, "input_dropout": 0.2, "weight_drop": 0.3}
     layer = make(name, I=2, H=3, num_layers=2, bidirectional=True, merge="sum", learned_state=True, **dropped)
-    rf.testing.check_gradients(layer, draw(3, 4, 2), mask=np.array([[0, 1, 1, 0], [1, 1, 1, 1], [1, 0, 0, 1]], bool))
+    mask = np.array([[0, 1, 1, 0], [1, 1, 1, 1], [1, 0, 0, 1]], bool)
+    rf.testing.check_gradients(layer, draw(3, 4, 2), mask=mask, samples=12)
 
 
 @layers
