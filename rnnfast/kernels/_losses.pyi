@@ -7,5 +7,8 @@ def mse(
     predictions: npt.ArrayLike, targets: npt.ArrayLike, mask: npt.NDArray[np.bool_] | None = None
 ) -> tuple[float, int, npt.NDArray[Any]]: ...
 def cross_entropy(
-    logits: npt.ArrayLike, targets: npt.ArrayLike, mask: npt.NDArray[np.bool_] | None = None
+    logits: npt.ArrayLike,
+    targets: npt.ArrayLike,
+    mask: npt.NDArray[np.bool_] | None = None,
+    weights: npt.NDArray[np.floating] | None = None,
 ) -> tuple[float, int, npt.NDArray[Any]]: ...

@@ -66,7 +66,7 @@ def mse(predictions, targets, mask=None):
     return run_pass(&p, block_sums(source.size)), count, gradient
 
 
-def cross_entropy(logits, targets, mask=None):
+def cross_entropy(logits, targets, mask=None, weights=None):
     """Sum of the softmax cross-entropies of all rows, and its gradient.
 
     A row's loss is log(sum of exp(logits)) - logits[target], its gradient softmax(logits) - onehot(target).
@@ -79,6 +79,8 @@ def cross_entropy(logits, targets, mask=None):
         Classes, 0 to C - 1.
     mask : (...) bool array, optional
         True where a row counts. Logits and targets of the other rows are not read: they may hold anything.
+    weights : (...) array of the dtype of the logits, optional
+        What each row's loss and gradient are multiplied by.
 
     Returns
     -------
@@ -134,4 +136,12 @@ def cross_entropy(logits, targets, mask=None):
                          f"{wanted.flat[row]} at {tuple(map(int, np.unravel_index(row, wanted.shape)))}")
     p.source = <const char *>cnp.PyArray_DATA(source)
     p.to = <char *>cnp.PyArray_DATA(gradient)
-    return run_pass(&p, np.zeros(rows)), counted, gradient
+    losses = np.zeros(rows)
+    total = run_pass(&p, losses)
+    if weights is not None:
+        scale = np.asarray(weights)
+        if scale.dtype != source.dtype or scale.shape != leading:
+            raise ValueError(f"weights must be {source.dtype} of shape {leading}, got {scale.dtype} of {scale.shape}")
+        gradient *= scale[..., None]
+        total = float(math.fsum(losses * scale.ravel()))
+    return total, counted, gradient

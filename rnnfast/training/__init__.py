@@ -5,7 +5,7 @@ from rnnfast._lazy import attach
 _names = {
     "rnnfast.training.constraints": ["MaxNorm", "NonNegative", "UnitNorm"],
     "rnnfast.training.history": ["History"],
-    "rnnfast.training.losses": ["CrossEntropy", "JointLoss", "Loss", "MSE"],
+    "rnnfast.training.losses": ["CrossEntropy", "FunctionLoss", "JointLoss", "Loss", "MSE"],
     "rnnfast.training.metrics": ["accuracy"],
     "rnnfast.training.optimizers": ["SGD", "Adam", "Optimizer"],
     "rnnfast.training.regularizers": ["L1", "L1L2", "L2", "Orthogonal"],
