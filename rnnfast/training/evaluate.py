@@ -7,30 +7,32 @@ import numpy as np
 
 from rnnfast.training._examples import Examples
 from rnnfast.training.losses import find_loss
-from rnnfast.training.metrics import Metric, find_metrics
+from rnnfast.training.metrics import Mean, Metric, find_metrics, fresh
 from rnnfast.training.step import output_mask
 
 
 class Means:
-    """Running means by name: sums and counts, so that batches of unequal size weigh what they hold."""
+    """The mean loss and the metrics over batches, which weigh what they hold.
+
+    The metrics are copies: two passes that go on at the same time share nothing.
+    """
 
     def __init__(self, metrics: Mapping[str, Metric]):
-        self._metrics = metrics
-        self._totals = {name: [0.0, 0] for name in ("loss", *metrics)}
+        self._metrics = fresh(metrics)
+        self._loss = Mean(name="loss")
 
-    def add(self, name: str, total: float, count: int) -> None:
-        """Add a batch's sum and count."""
-        self._totals[name][0] += total
-        self._totals[name][1] += count
+    def add(self, total: float, count: float) -> None:
+        """Add a batch's sum and count of the loss."""
+        self._loss.add(total, count)
 
     def watch(self, predictions: np.ndarray, targets: Any, mask: np.ndarray | None) -> None:
         """Add a batch to every metric."""
-        for name, metric in self._metrics.items():
-            self.add(name, *metric(predictions, targets, mask))
+        for metric in self._metrics.values():
+            metric.update(predictions, targets, mask)
 
     def logs(self, prefix: str = "") -> dict[str, float]:
-        """The means; nan where nothing counted."""
-        return {prefix + name: float(s / n) if n else float("nan") for name, (s, n) in self._totals.items()}
+        """The figures; nan where nothing counted."""
+        return {prefix + name: metric.result() for name, metric in {"loss": self._loss, **self._metrics}.items()}
 
 
 def evaluate(
@@ -72,7 +74,7 @@ def evaluate_examples(
         predictions = model(x, lengths=lengths)
         mask = output_mask(model, predictions, lengths)
         loss_sum, count, _ = loss(predictions, y, mask)
-        means.add("loss", loss_sum, count)
+        means.add(loss_sum, count)
         means.watch(predictions, y, mask)
     return means.logs()
 

@@ -131,7 +131,7 @@ def fit(
                         regularizers=regularizers,
                         constraints=constraints,
                     )
-                    means.add("loss", step.loss_sum + step.penalty * step.count, step.count)
+                    means.add(step.loss_sum + step.penalty * step.count, step.count)
                     show(min(place.stop, len(examples)) - place.start, means.logs())
                 logs = means.logs()
                 if held_out is not None:

@@ -63,7 +63,7 @@ def test_nothing_counts_gives_nan():
         ({"lengths": np.full(11, 6), "y": np.zeros((11, 5), int)}, ValueError, "equally many steps"),
         ({"batch_size": 0}, ValueError, "batch_size"),
         ({"loss": "hinge"}, ValueError, "hinge"),
-        ({"metrics": ["f1"]}, ValueError, "f1"),
+        ({"metrics": ["shine"]}, ValueError, "shine"),
         ({"x": 3}, ValueError, "first axis"),
     ],
 )

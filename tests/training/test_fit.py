@@ -202,7 +202,7 @@ def test_a_gradient_that_is_not_finite_leaves_the_model():
         ({"validation_split": 1.0}, ValueError, "validation_split"),
         ({"validation_data": 3}, ValueError, "validation_data must be a tuple"),
         ({"lengths": np.full(60, 8)}, ValueError, "from 0 to 7"),
-        ({"metrics": ["f1"]}, ValueError, "a metric must be"),
+        ({"metrics": ["shine"]}, ValueError, "a metric must be"),
         ({"callbacks": [3]}, TypeError, "a callback must be callable"),
         ({"x": np.zeros((0, 7), int), "y": np.zeros(0, int)}, ValueError, "no sequences to fit"),
     ],
