@@ -1,8 +1,13 @@
-"""Texts, vocabularies, batches, and the counting baseline."""
+"""Texts, vocabularies, batches, series, made tasks, and the counting baseline."""
 
-from .corpora import hold_out, python_documentation, read_text
-from .ngram import NGram
-from .streams import stream_batches
-from .vocabulary import Vocabulary
+from rnnfast._lazy import attach
 
-__all__ = ["NGram", "Vocabulary", "hold_out", "python_documentation", "read_text", "stream_batches"]
+_names = {
+    "rnnfast.data.categorical": ["one_hot", "to_categorical"],
+    "rnnfast.data.corpora": ["hold_out", "python_documentation", "read_text"],
+    "rnnfast.data.ngram": ["NGram"],
+    "rnnfast.data.padding": ["pad", "pad_sequences", "unpad"],
+    "rnnfast.data.streams": ["stream_batches"],
+    "rnnfast.data.vocabulary": ["Vocabulary"],
+}
+__all__, __getattr__, __dir__ = attach(__name__, _names, ["tasks"])

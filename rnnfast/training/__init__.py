@@ -3,6 +3,7 @@
 from rnnfast._lazy import attach
 
 _names = {
+    "rnnfast.training.batching": ["Buckets", "TokenBudget"],
     "rnnfast.training.constraints": ["MaxNorm", "NonNegative", "UnitNorm"],
     "rnnfast.training.history": ["History"],
     "rnnfast.training.losses": ["CrossEntropy", "FunctionLoss", "JointLoss", "Loss", "MSE"],
