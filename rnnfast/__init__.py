@@ -17,7 +17,11 @@ _names = {
     ],
     "rnnfast.models": ["Graph", "LanguageModel", "Sequential"],
     "rnnfast.training": [
-        *("SGD", "Adam", "CrossEntropy", "MSE", "History"),
+        *("SGD", "Adam", "History"),
+        *("CrossEntropy", "BinaryCrossEntropy", "Hinge", "KLDivergence", "JointLoss", "FunctionLoss"),
+        *("MSE", "MAE", "Huber", "LogCosh", "Quantile", "Poisson", "CosineSimilarity"),
+        *("GaussianNLL", "StudentNLL", "MixtureNLL"),
+        *("MarginRanking", "BPR", "Triplet", "Contrastive", "CosineEmbedding"),
         *("L1", "L2", "L1L2", "Orthogonal", "MaxNorm", "UnitNorm", "NonNegative"),
     ],
     "rnnfast.files": ["save", "load"],

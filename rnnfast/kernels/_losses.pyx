@@ -7,12 +7,44 @@ import numpy as np
 from rnnfast.kernels._memory import empty
 
 cimport numpy as cnp
+from libc.math cimport INFINITY, exp, fabs, fmax, log, log1p
 from libc.stdint cimport int64_t, uint8_t
 
 from rnnfast.kernels._passes cimport (
     CROSS_ENTROPY, SQUARED_ERROR, Pass, block_sums, make_pass, mask_array, real_array, run_pass)
+from rnnfast.kernels._tables cimport denormals_flush, denormals_restore
+from rnnfast.kernels._threads cimport run
 
 cnp.import_array()
+
+ctypedef fused real:
+    float
+    double
+
+
+cdef enum:
+    # Elements of one task of the passes that are written here; what a task adds up has an order of its own.
+    CHUNK = 8192
+
+
+cdef cnp.ndarray _factors(str name, factors, tuple shape, dtype):
+    """A contiguous array of this shape and dtype."""
+    factors = np.asarray(factors)
+    if factors.dtype.kind not in "biuf":
+        raise TypeError(f"{name} must hold real numbers, got {factors.dtype}")
+    if factors.shape != shape:
+        raise ValueError(f"{name} must have shape {shape}, got {factors.shape}")
+    return np.require(factors, dtype, ["C", "A"])
+
+
+cdef double _added(cnp.ndarray sums) noexcept:
+    """The sum of float64 numbers, from the first to the last."""
+    cdef const double *each = <const double *>cnp.PyArray_DATA(sums)
+    cdef Py_ssize_t i
+    cdef double total = 0
+    for i in range(sums.size):
+        total += each[i]
+    return total
 
 
 def mse(predictions, targets, mask=None):
@@ -66,7 +98,68 @@ def mse(predictions, targets, mask=None):
     return run_pass(&p, block_sums(source.size)), count, gradient
 
 
-def cross_entropy(logits, targets, mask=None, weights=None):
+# What is left to do after the plain pass: the weights of rows and classes, and the smoothing of labels.
+cdef struct Mixture:
+    Py_ssize_t itemsize, rows, classes, per_task
+    char *gradient
+    const char *logits
+    const int64_t *targets
+    const uint8_t *mask
+    const double *weights
+    const double *class_weights
+    double class_total, smoothing
+    double *losses
+
+
+cdef void _mix(Mixture *m, Py_ssize_t row, real *g, const real *x) noexcept nogil:
+    """Of loss and softmax(x) - onehot, those of targets that are (1 - smoothing) onehot + smoothing / classes."""
+    cdef Py_ssize_t target = m.targets[row], c
+    cdef double weight = 1 if m.weights == NULL else m.weights[row]
+    cdef double own = 1 if m.class_weights == NULL else m.class_weights[target]
+    cdef double hard = (1 - m.smoothing) * own, soft = m.smoothing / m.classes
+    cdef double factor = weight * (hard + soft * m.class_total), total, rest = 0
+    cdef real scale = <real>factor, share = <real>(weight * soft)
+    if weight == 0 or hard + soft * m.class_total == 0:
+        m.losses[row] = 0
+        for c in range(m.classes):
+            g[c] = 0
+        return
+    for c in range(m.classes):
+        g[c] *= scale
+    if soft == 0:
+        m.losses[row] *= factor
+        return
+    total = m.losses[row] + x[target]
+    if m.class_weights == NULL:
+        for c in range(m.classes):
+            g[c] -= share
+            rest += total - x[c]
+    else:
+        for c in range(m.classes):
+            g[c] -= share * <real>m.class_weights[c]
+            if m.class_weights[c] != 0:
+                rest += m.class_weights[c] * (total - x[c])
+    g[target] += share * <real>m.class_total
+    # The sum of the powers is lost where the target's logit is -inf.
+    m.losses[row] = weight * (INFINITY if m.losses[row] == INFINITY else hard * m.losses[row] + soft * rest)
+
+
+cdef void _mix_task(void *context, int index) noexcept nogil:
+    cdef Mixture *m = <Mixture *>context
+    cdef Py_ssize_t row, at, start = index * m.per_task, stop = min(start + m.per_task, m.rows)
+    cdef unsigned mode = denormals_flush()
+    for row in range(start, stop):
+        if m.mask != NULL and not m.mask[row]:
+            continue
+        at = row * m.classes * m.itemsize
+        if m.itemsize == 4:
+            _mix(m, row, <float *>(m.gradient + at), <const float *>(m.logits + at))
+        else:
+            _mix(m, row, <double *>(m.gradient + at), <const double *>(m.logits + at))
+    denormals_restore(mode)
+
+
+def cross_entropy(logits, targets, mask=None, weights=None, *, class_weights=None, double label_smoothing=0):
     """Sum of the softmax cross-entropies of all rows, and its gradient.
 
     A row's loss is log(sum of exp(logits)) - logits[target], its gradient softmax(logits) - onehot(target).
@@ -74,18 +167,23 @@ def cross_entropy(logits, targets, mask=None, weights=None):
     Parameters
     ----------
     logits : (..., C) array of float32 or float64
-        Of any size; -inf is fine for a class that is not the target.
+        Of any size; -inf is fine for a class that is not the target, unless labels are smoothed.
     targets : (...) integer array
         Classes, 0 to C - 1.
     mask : (...) bool array, optional
         True where a row counts. Logits and targets of the other rows are not read: they may hold anything.
-    weights : (...) array of the dtype of the logits, optional
+    weights : (...) array, optional
         What each row's loss and gradient are multiplied by.
+    class_weights : (C,) array, optional
+        What the loss of each class is multiplied by.
+    label_smoothing : float
+        The part of each target, 0 to 1, that goes in equal shares to all classes.
 
     Returns
     -------
-    (float, int, array)
-        The sum, the number of rows that count, and the gradient of the sum, zero in rows that do not count.
+    (float, int or float, array)
+        The sum, the number of rows that count, and the gradient of the sum, zero in rows that do not count. With
+        class weights, the weights of the rows' targets are counted.
 
     Raises
     ------
@@ -111,13 +209,26 @@ def cross_entropy(logits, targets, mask=None, weights=None):
     if wanted.shape != leading:
         raise ValueError(f"targets must have the shape of logits without the last axis, {leading}, "
                          f"got {wanted.shape}")
+    if not 0 <= label_smoothing <= 1:
+        raise ValueError(f"label_smoothing must be 0 to 1, got {label_smoothing}")
     cdef cnp.ndarray gradient = empty((<object>source).shape, source.dtype)
     # Our own copy: nobody can change it between the check and the pass.
     cdef cnp.ndarray chosen = np.array(wanted, np.int64, order="C")
     cdef Py_ssize_t rows = chosen.size, row = 0, counted = 0
     cdef Pass p = make_pass(CROSS_ENTROPY, source.itemsize, rows, classes)
     cdef int64_t last = classes - 1
-    cdef cnp.ndarray counts
+    cdef cnp.ndarray counts, each, by_class, losses = np.zeros(rows)
+    cdef Mixture m
+    cdef double weighed = 0
+    m.weights = m.class_weights = NULL
+    m.class_total, m.smoothing = classes, label_smoothing
+    if weights is not None:
+        each = _factors("weights", weights, leading, np.float64)
+        m.weights = <const double *>cnp.PyArray_DATA(each)
+    if class_weights is not None:
+        by_class = _factors("class_weights", class_weights, (classes,), np.float64)
+        m.class_weights = <const double *>cnp.PyArray_DATA(by_class)
+        m.class_total = _added(by_class)
     if mask is not None:
         counts = mask_array(mask, leading, "that of targets")
         if np.may_share_memory(counts, mask):
@@ -130,18 +241,160 @@ def cross_entropy(logits, targets, mask=None, weights=None):
                 if p.targets[row] < 0 or p.targets[row] > last:
                     break
                 counted += 1
+                if m.class_weights != NULL:
+                    weighed += m.class_weights[p.targets[row]]
             row += 1
     if row < rows:
         raise ValueError(f"targets must be classes 0 to {classes - 1} (logits have shape {shape}), got "
                          f"{wanted.flat[row]} at {tuple(map(int, np.unravel_index(row, wanted.shape)))}")
     p.source = <const char *>cnp.PyArray_DATA(source)
     p.to = <char *>cnp.PyArray_DATA(gradient)
-    losses = np.zeros(rows)
-    total = run_pass(&p, losses)
+    cdef double total = run_pass(&p, losses)
+    if m.weights != NULL or m.class_weights != NULL or label_smoothing:
+        m.itemsize, m.rows, m.classes = source.itemsize, rows, classes
+        m.per_task = max(<Py_ssize_t>1, CHUNK // max(m.classes, <Py_ssize_t>1))
+        m.gradient, m.logits, m.targets, m.mask = p.to, p.source, p.targets, p.mask
+        m.losses = <double *>cnp.PyArray_DATA(losses)
+        with nogil:
+            run(_mix_task, &m, <int>((m.rows + m.per_task - 1) // m.per_task))
+        total = _added(losses)
+    return total, counted if class_weights is None else weighed, gradient
+
+
+cdef struct Binary:
+    Py_ssize_t itemsize, count, width
+    char *gradient
+    const char *predictions
+    const char *targets
+    const uint8_t *mask
+    const double *weights
+    const double *positive
+    double smoothing
+    bint from_logits
+    double *sums
+    # Of each task, the first element that is no target, or is no probability; -1 where there is none.
+    int64_t *wrong
+
+
+cdef double _binary(Binary *b, int index, real *g, const real *x, const real *t) noexcept nogil:
+    """A task's loss, with t smoothed: -(p t log(y) + (1 - t) log(1 - y)), y = sigmoid(x) or x, p of the channel."""
+    cdef Py_ssize_t i, start = index * <Py_ssize_t>CHUNK, stop = min(start + CHUNK, b.count)
+    cdef double v, power, target, yes, no, loss, slope, total = 0
+    for i in range(start, stop):
+        g[i] = 0
+        if b.mask != NULL and not b.mask[i] or b.weights != NULL and b.weights[i] == 0:
+            continue
+        v, target = x[i], t[i]
+        if not 0 <= target <= 1 or not b.from_logits and (v < 0 or v > 1):
+            b.wrong[index] = i
+            return 0
+        target = target * (1 - b.smoothing) + 0.5 * b.smoothing
+        yes, no, loss = target * b.positive[i % b.width], 1 - target, 0
+        if b.from_logits:
+            power = exp(-fabs(v))
+            # A share of nothing of an infinite loss is nothing.
+            if yes:
+                loss += yes * (log1p(power) + fmax(-v, 0))
+            if no:
+                loss += no * (log1p(power) + fmax(v, 0))
+            slope = (no - yes * power if v >= 0 else no * power - yes) / (1 + power)
+        else:
+            loss = -yes * fmax(log(v), -100) - no * fmax(log1p(-v), -100)
+            slope = (no * v - yes * (1 - v)) / fmax(v * (1 - v), 1e-12)
+        if v != v:
+            loss = slope = v
+        if b.weights != NULL:
+            loss *= b.weights[i]
+            slope *= b.weights[i]
+        total += loss
+        g[i] = <real>slope
+    return total
+
+
+cdef void _binary_task(void *context, int index) noexcept nogil:
+    cdef Binary *b = <Binary *>context
+    cdef unsigned mode = denormals_flush()
+    if b.itemsize == 4:
+        b.sums[index] = _binary(b, index, <float *>b.gradient, <const float *>b.predictions, <const float *>b.targets)
+    else:
+        b.sums[index] = _binary(b, index, <double *>b.gradient, <const double *>b.predictions,
+                                <const double *>b.targets)
+    denormals_restore(mode)
+
+
+def binary_cross_entropy(predictions, targets, mask=None, weights=None, *, positive_weights=None,
+                         double label_smoothing=0, bint from_logits=True):
+    """Sum of the cross-entropies of yes-or-no questions, one an element, and its gradient.
+
+    An element's loss is -(p t log(y) + (1 - t) log(1 - y)), where t is the target, y the probability and p the
+    positive weight.
+
+    Parameters
+    ----------
+    predictions : array of float32 or float64, any shape
+        Logits, y = sigmoid(prediction), of any size; or, not `from_logits`, the probabilities themselves.
+    targets : real array of the same shape
+        0 to 1.
+    mask : bool array of the same shape, optional
+        True where an element counts. What does not count is not read: it may hold anything.
+    weights : array of the same shape, optional
+        What each element's loss and gradient are multiplied by.
+    positive_weights : (F,) array, optional
+        p of the elements along the last axis; 1 by default.
+    label_smoothing : float
+        s of 0 to 1: targets become t (1 - s) + s / 2.
+    from_logits : bool
+        Of probabilities, the logarithms are at least -100, and what the gradient is divided by is at least 1e-12.
+
+    Returns
+    -------
+    (float, int, array)
+        The sum, the number of elements that count, and the gradient of the sum, zero where nothing counts.
+
+    Raises
+    ------
+    TypeError, ValueError
+        A dtype or a shape does not fit, or a target or a probability that counts is not 0 to 1.
+
+    Examples
+    --------
+    >>> from rnnfast import ops
+    >>> total, count, gradient = ops.binary_cross_entropy(np.zeros(2), np.array([0, 1]))
+    >>> round(total, 6), count, gradient
+    (1.386294, 2, array([ 0.5, -0.5]))
+    """
+    cdef cnp.ndarray source = real_array("predictions", predictions)
+    shape = (<object>source).shape
+    cdef cnp.ndarray wanted = _factors("targets", targets, shape, source.dtype)
+    if not 0 <= label_smoothing <= 1:
+        raise ValueError(f"label_smoothing must be 0 to 1, got {label_smoothing}")
+    cdef cnp.ndarray gradient = empty(shape, source.dtype)
+    cdef cnp.ndarray counts, each, positive = np.ones(1)
+    cdef Binary b
+    count = source.size
+    b.mask, b.weights = NULL, NULL
+    if mask is not None:
+        counts = mask_array(mask, shape, "that of predictions")
+        count = int(np.count_nonzero(counts))
+        b.mask = <const uint8_t *>cnp.PyArray_DATA(counts)
     if weights is not None:
-        scale = np.asarray(weights)
-        if scale.dtype != source.dtype or scale.shape != leading:
-            raise ValueError(f"weights must be {source.dtype} of shape {leading}, got {scale.dtype} of {scale.shape}")
-        gradient *= scale[..., None]
-        total = float(math.fsum(losses * scale.ravel()))
-    return total, counted, gradient
+        each = _factors("weights", weights, shape, np.float64)
+        b.weights = <const double *>cnp.PyArray_DATA(each)
+    if positive_weights is not None:
+        positive = _factors("positive_weights", positive_weights, (shape[len(shape) - 1] if shape else 1,), np.float64)
+    cdef int tasks = <int>((source.size + CHUNK - 1) // CHUNK)
+    cdef cnp.ndarray sums = np.zeros(tasks), wrong = np.full(tasks, -1, np.int64)
+    b.itemsize, b.count, b.width = source.itemsize, source.size, positive.size
+    b.gradient, b.predictions = <char *>cnp.PyArray_DATA(gradient), <const char *>cnp.PyArray_DATA(source)
+    b.targets, b.positive = <const char *>cnp.PyArray_DATA(wanted), <const double *>cnp.PyArray_DATA(positive)
+    b.smoothing, b.from_logits = label_smoothing, from_logits
+    b.sums, b.wrong = <double *>cnp.PyArray_DATA(sums), <int64_t *>cnp.PyArray_DATA(wrong)
+    with nogil:
+        run(_binary_task, &b, tasks)
+    for place in wrong[wrong >= 0].tolist():
+        at = f"at {tuple(map(int, np.unravel_index(place, shape)))}"
+        if 0 <= wanted.flat[place] <= 1:
+            raise ValueError(f"predictions must be probabilities, 0 to 1, got {source.flat[place]} {at}; "
+                             "logits want from_logits=True")
+        raise ValueError(f"targets must be 0 to 1, got {wanted.flat[place]} {at}")
+    return _added(sums), count, gradient

@@ -1,6 +1,6 @@
 """Functions on arrays over the compiled kernels: check, allocate, call."""
 
-from rnnfast.kernels._losses import cross_entropy, mse
+from rnnfast.kernels._losses import binary_cross_entropy, cross_entropy, mse
 from rnnfast.kernels._passes import accumulate, add_rows, dropout, sum_of_squares
 from rnnfast.kernels._updates import adam_step, sgd_step
 from rnnfast.ops._arrays import sequence_lengths
@@ -17,6 +17,7 @@ __all__ = [
     "adam_step",
     "add_rows",
     "backward",
+    "binary_cross_entropy",
     "cross_entropy",
     "dropout",
     "forward",

@@ -30,8 +30,8 @@ class Loss:
         mask : numpy.ndarray of bool (B,) or (B, T), optional
             True where a place counts; None counts all. What does not count is not read: it may hold NaN.
         weights : array_like of float (B,) or (B, T), optional
-            Each place's loss and gradient are multiplied by its weight; the count is that without weights. A place of
-            weight 0 counts, but is not read.
+            Each place's loss and gradient are multiplied by its weight; the count is that without weights. Where a
+            weight is 0, predictions may hold NaN.
 
         Returns
         -------
@@ -44,7 +44,7 @@ class Loss:
     def __repr__(self) -> str:
         parameters = inspect.signature(type(self)).parameters
         given = {name: vars(self)[name] for name in parameters if name in vars(self)}
-        changed = [f"{name}={value!r}" for name, value in given.items() if value is not parameters[name].default]
+        changed = [f"{name}={value!r}" for name, value in given.items() if repr(value) != repr(parameters[name].default)]
         return f"{type(self).__name__}({', '.join(changed)})"
 
 
@@ -212,6 +212,18 @@ class JointLoss(Loss):
 _BY_NAME: dict[str, Callable[[], Loss]] = {}
 
 
+# Keras's names of losses that want something else of the last layer than ours do.
+_OF_PROBABILITIES = {
+    "sparse_categorical_crossentropy": "it takes probabilities: drop the softmax and use 'cross_entropy', of logits",
+    "categorical_crossentropy": "it takes probabilities and one-hot targets: drop the softmax and use 'cross_entropy', "
+    "of logits and integer targets",
+    "binary_crossentropy": "it takes probabilities: use BinaryCrossEntropy(from_logits=False), or drop the sigmoid and "
+    "use 'binary_cross_entropy', of logits",
+    "poisson": "it takes expected counts: use Poisson(log_input=False), or 'poisson_nll', of their logarithms",
+    "kl_divergence": "it takes probabilities: use 'kl_div', of log-probabilities",
+}
+
+
 def register(make: Callable[[], Loss], *names: str) -> None:
     """Let `find_loss` know a loss by these names."""
     _BY_NAME.update(dict.fromkeys(names, make))
@@ -228,4 +240,5 @@ def find_loss(loss: Any) -> Loss:
     if callable(loss) and not isinstance(loss, type):
         return FunctionLoss(loss)
     names = ", ".join(map(repr, _BY_NAME))
-    raise ValueError(f"loss must be a Loss, a function or one of {names}, got {loss!r}")
+    hint = f"; {_OF_PROBABILITIES[loss]}" if isinstance(loss, str) and loss in _OF_PROBABILITIES else ""
+    raise ValueError(f"loss must be a Loss, a function or one of {names}, got {loss!r}{hint}")
