@@ -105,10 +105,10 @@ class PlaceLoss(Loss):
     ) -> tuple[float, Any, np.ndarray]:
         """See `Loss`."""
         predictions = check_predictions(predictions, self.name)
-        if predictions.ndim < self.inner:
-            raise ValueError(f"{self.name}: predictions must have at least {self.inner} axes, got a single number")
         shape = predictions.shape[: predictions.ndim - self.inner]
         targets = self._targets(targets, predictions)
+        if predictions.ndim < self.inner:
+            raise ValueError(f"{self.name}: predictions must have a last axis of several numbers, got a single one")
         places = Places(shape, mask, weights, predictions.dtype)
         size = math.prod(shape)
         chosen = [

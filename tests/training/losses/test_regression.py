@@ -152,7 +152,11 @@ def test_what_diverged_is_seen():
             ValueError,
             r"first axes of \(3, 4\), .*\(3, 4, 5\)",
         ),
-        (lambda: CosineSimilarity()(np.array(1.0), 1.0), ValueError, "at least 1 axes, got a single number"),
+        (
+            lambda: CosineSimilarity()(np.array(1.0), 1.0),
+            ValueError,
+            "a last axis of several numbers, got a single one",
+        ),
         (lambda: Huber(0), ValueError, "delta must be greater than 0"),
         (lambda: Huber("1"), TypeError, "delta must be a number"),
         (lambda: Quantile(1.0), ValueError, "greater than 0 and less than 1, got 1.0"),
