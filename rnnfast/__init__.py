@@ -15,7 +15,7 @@ _names = {
         *("MeanPool", "MaxPool", "Flatten", "Repeat", "Conv1D"),
         *("from_concat", "to_concat", "Cell", "CustomRNN", "register_cell"),
     ],
-    "rnnfast.models": ["Graph", "LanguageModel", "Sequential"],
+    "rnnfast.models": ["Decoder", "Encoder", "Graph", "LanguageModel", "Seq2Seq", "Sequential"],
     "rnnfast.training": [
         *("SGD", "Adam", "History"),
         *("CrossEntropy", "BinaryCrossEntropy", "Hinge", "KLDivergence", "JointLoss", "FunctionLoss"),
@@ -29,7 +29,7 @@ _names = {
     "rnnfast._config": ["show_config"],
 }
 __all__, __getattr__, __dir__ = attach(
-    __name__, _names, ["data", "equations", "layers", "models", "ops", "reference", "testing", "training"]
+    __name__, _names, ["data", "decoding", "equations", "layers", "models", "ops", "reference", "testing", "training"]
 )
 __all__ += ["__version__"]
 

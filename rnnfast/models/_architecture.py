@@ -15,7 +15,7 @@ _LAYERS = (
     *("MeanPool", "MaxPool", "Flatten", "Repeat", "Conv1D", "CustomRNN"),
 )
 
-_MODELS = ("Sequential", "Graph")
+_MODELS = ("Sequential", "Graph", "Encoder", "Bridge", "Decoder", "Seq2Seq")
 
 
 def describe(layer: Layer, seen: dict[int, int] | None = None) -> dict[str, Any]:

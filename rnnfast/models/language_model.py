@@ -11,7 +11,9 @@ from numpy.typing import ArrayLike, NDArray
 from rnnfast import files
 from rnnfast.data.streams import stream_batches
 from rnnfast.data.vocabulary import Vocabulary
+from rnnfast.decoding._steps import log_softmax, take_rows
 from rnnfast.layers import GRU, LSTM, RNN, Dropout, Embedding, Linear, _check
+from rnnfast.models._ragged import as_batch
 from rnnfast.models.sequential import Sequential
 from rnnfast.training import Adam, CrossEntropy, History, train_step
 from rnnfast.training.progress import progress_bar
@@ -272,6 +274,36 @@ class LanguageModel:
                 tokens[place + 1] = self._choose(logits[0], temperature, rng)
         written = tokens[len(ids) :]
         return self.vocabulary.decode(written) if isinstance(prompt, str) and self.vocabulary else written
+
+    def start(self, batch: Iterable[str | ArrayLike]) -> tuple[NDArray, Any]:
+        """Where a search begins (see `rnnfast.decoding`).
+
+        Parameters
+        ----------
+        batch : iterable of str or of integers (N,)
+            Prompts of at least one token each.
+
+        Returns
+        -------
+        tokens : numpy.ndarray (B,)
+            The last of each prompt, which is fed next.
+        state : tuple
+            After all before.
+        """
+        prompts = [self._ids(each) for each in batch]
+        if not all(len(ids) for ids in prompts):
+            raise ValueError("a prompt is empty; it needs at least one token")
+        before, lengths = as_batch([ids[:-1] for ids in prompts])
+        return np.array([ids[-1] for ids in prompts], np.int64), self.network.run(before, lengths=lengths)[1]
+
+    def step(self, tokens: NDArray, state: Any) -> tuple[NDArray, Any]:
+        """Log-probabilities (N, num_tokens) of what follows one more token of each row, and the state."""
+        logits, state = self.network.run(tokens[:, None], state)
+        return log_softmax(logits[:, 0]), state
+
+    def reorder(self, state: Any, rows: NDArray) -> Any:
+        """The state of chosen rows."""
+        return take_rows(state, rows)
 
     def _choose(self, logits: NDArray, temperature: float, rng: np.random.Generator) -> int:
         known = 0 if self.vocabulary is None else 1

@@ -91,7 +91,7 @@ class Sequential(Network):
         return cls(*map(rebuild, config["layers"]))
 
     def __repr__(self) -> str:
-        return f"Sequential({', '.join(map(repr, self.layers))})"
+        return f"{type(self).__name__}({', '.join(map(repr, self.layers))})"
 
     @property
     def input_shape(self) -> tuple[Axis, ...]:  # type: ignore[override]

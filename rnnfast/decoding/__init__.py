@@ -1,0 +1,10 @@
+"""From what a model gives to what is written: greedy, sampling, beam search."""
+
+from rnnfast._lazy import attach
+
+_names = {
+    "rnnfast.decoding._steps": ["Hypothesis", "Steps"],
+    "rnnfast.decoding.walks": ["greedy", "sample"],
+    "rnnfast.decoding.beam": ["beam_search"],
+}
+__all__, __getattr__, __dir__ = attach(__name__, _names)

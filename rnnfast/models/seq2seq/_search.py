@@ -1,0 +1,63 @@
+"""A decoder one step at a time, many hypotheses side by side."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from rnnfast.decoding._steps import log_softmax, take_rows
+from rnnfast.models.seq2seq.decoder import Decoder, Source
+
+Array = np.ndarray
+
+
+class Position(NamedTuple):
+    """Where a search stands: N rows, each a hypothesis of one of M sources."""
+
+    recurrent: Any
+    """The state of the decoder's recurrent layers, N rows."""
+    memory: Array | None
+    """(M, S, F)."""
+    lengths: Array | None
+    """(M,), of the memory."""
+    context: Array | None
+    """(N, C)."""
+    sources: Array
+    """(N,): the source of each row. Each has equally many, side by side, so that rows need no copy of the memory."""
+    weights: Array | None
+    """(N, S): where the step before looked."""
+
+
+def start(decoder: Decoder, source: Source, rows: int) -> tuple[Array, Position]:
+    """The start token for each row, and where the search begins."""
+    memory = source.memory if decoder.attention is not None else None
+    position = Position(decoder.begin(source), memory, source.lengths, source.context, np.arange(rows), None)
+    return np.full(rows, decoder.start), position
+
+
+def step(decoder: Decoder, tokens: Array, position: Position) -> tuple[Array, Position]:
+    """Log-probabilities (N, V) after one more token each."""
+    embedded = decoder.embedding(tokens)[:, None]
+    h, recurrent = decoder.recurrent.run(decoder.beside(embedded, position.context), position.recurrent)
+    h, weights = h[:, 0], None
+    if decoder.attention is not None and decoder.combine is not None:
+        assert position.memory is not None
+        M, S, _ = position.memory.shape
+        query = h.reshape(M, -1, h.shape[1])
+        context, weights = decoder.attention(query, position.memory, lengths=position.lengths)
+        h = decoder.combine(np.concatenate([context.reshape(len(h), -1), h], axis=-1))
+        weights = weights.reshape(len(h), S)
+    return log_softmax(decoder.output(h)), position._replace(recurrent=recurrent, weights=weights)
+
+
+def reorder(position: Position, rows: Array) -> Position:
+    """Chosen rows; sources that no row is left of are dropped."""
+    sources, memory, lengths = position.sources[rows], position.memory, position.lengths
+    if memory is not None:
+        kept, counts = np.unique(sources, return_counts=True)
+        if not (np.ptp(counts) == 0 and np.array_equal(sources, np.repeat(kept, counts))):
+            kept, counts = sources, np.ones(len(rows), np.intp)
+        if not np.array_equal(kept, np.arange(len(memory))):
+            memory, lengths = memory[kept], None if lengths is None else lengths[kept]
+        sources = np.repeat(np.arange(len(kept)), counts)
+    context = None if position.context is None else position.context[rows]
+    return Position(take_rows(position.recurrent, rows), memory, lengths, context, sources, None)

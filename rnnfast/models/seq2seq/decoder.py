@@ -1,0 +1,393 @@
+"""What writes the target."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from rnnfast import ops
+from rnnfast.layers import Attention, Dropout, Embedding, Linear, _check
+from rnnfast.layers._base import Backward, BackwardOnce, Layer, draw_key
+from rnnfast.layers._summary import Part
+from rnnfast.layers.recurrent import Recurrent
+from rnnfast.models._network import Network
+from rnnfast.models.sequential import Sequential
+
+Array = np.ndarray
+
+CONTEXTS = (None, "first", "every")
+_PARTS = ("embedding", "recurrent", "attention", "combine", "dropout", "output")
+
+
+class Source(NamedTuple):
+    """What a decoder takes of a source; a gradient has the same form."""
+
+    state: Any = None
+    """Where its recurrent layers start: a tuple of their states; None is their own start."""
+    memory: Array | None = None
+    """(B, S, F): what attention looks at."""
+    lengths: Array | None = None
+    """(B,): how many steps of the memory count; None is all."""
+    context: Array | None = None
+    """(B, C): what it hears first, or at every step."""
+
+
+class Decoded(NamedTuple):
+    """What a decoder gives."""
+
+    logits: Array
+    """(B, T, num_tokens)."""
+    state: Any
+    """Of its recurrent layers, after each row's last step."""
+    weights: Array | None
+    """(B, T, S): what each step looked at; None without attention."""
+
+
+class Decoder(Network):
+    """Recurrent layers that write tokens, given what an encoder has read.
+
+        h_t = cells(E[y_{t-1}], h_{t-1})                 E is the embedding; with a context c, (E[y_{t-1}], c)
+        c_t = Σ_j a_tj m_j,  a_t = softmax(score(h_t, m_j))      with attention, over the encoder's outputs m
+        h~_t = tanh(W_c [c_t, h_t])
+        P(y_t | y_1 ... y_{t-1}, source) = softmax(V h~_t + b)   h_t for h~_t where there is no attention
+
+    Sutskever et al. 2014 (arXiv:1409.3215); attention as by Luong et al. 2015 (arXiv:1508.04025), equations 5 and 6,
+    after the recurrent layers, so that training runs all steps at once; a context at every step as by Cho et al. 2014
+    (arXiv:1406.1078), as the first input by Vinyals et al. 2015 (arXiv:1411.4555).
+
+    Parameters
+    ----------
+    embedding : Embedding
+        Of the target's tokens.
+    *layers : Layer
+        Recurrent layers of one direction, from the lowest up, and layers without state between them, such as `Dropout`.
+        The first takes vectors as wide as the embedding; with context="every", as wide as embedding and context.
+    attention : Attention, optional
+        Its query_size is the size of the last layer's output, its key_size that of the encoder's.
+    attention_size : int, optional
+        Size of h~; None is the size of the last layer's output.
+    context : None, "first" or "every"
+        Whether the encoder's context is the input of a step before the start token, as wide as the embedding then, or
+        stands beside every input. (As the initial state it goes through the bridge.)
+    tied : bool
+        The output's weight is the embedding's (Press and Wolf 2017): h~ must be as wide.
+    dropout : float
+        Of h~, while training.
+    start, stop : int
+        The tokens that stand before a target's first token and after its last.
+    seed : None, int or numpy.random.Generator
+        For the first weights of what is made here: W_c and the output.
+
+    Attributes
+    ----------
+    embedding, recurrent, attention, combine, output : Layer
+        What it is made of: `recurrent` is a `Sequential` of the layers, `combine` is W_c.
+
+    Examples
+    --------
+    >>> import rnnfast as rf
+    >>> decoder = rf.Decoder(rf.Embedding(20, 8), rf.GRU(8, 16), attention=rf.Attention(16, 32, kind="general"))
+    >>> decoder.run([[1, 5, 3]], rf.models.Source(memory=np.ones((1, 4, 32)))).logits.shape
+    (1, 3, 20)
+    """
+
+    works_on_steps = False
+
+    def __init__(
+        self,
+        embedding: Embedding,
+        *layers: Layer,
+        attention: Attention | None = None,
+        attention_size: int | None = None,
+        context: str | None = None,
+        tied: bool = False,
+        dropout: float = 0.0,
+        start: int = 1,
+        stop: int = 2,
+        seed: Any = None,
+    ):
+        if not isinstance(embedding, Embedding):
+            raise TypeError(f"embedding must be an Embedding of the target's tokens, got {type(embedding).__name__}")
+        for i, layer in enumerate(layers):
+            _check_layer(layer, i)
+        if not any(layer.has_state for layer in layers):
+            raise ValueError("a decoder needs at least one recurrent layer")
+        recurrent, rng, dtype = Sequential(*layers), np.random.default_rng(seed), embedding.dtype
+        size = recurrent.output_shape(recurrent.input_shape)[-1]
+        combine = None
+        if attention is not None:
+            if not isinstance(attention, Attention):
+                raise TypeError(f"attention must be an Attention or None, got {type(attention).__name__}")
+            if attention.query_size != size:
+                raise ValueError(
+                    f"the attention's query_size must be the size of the last layer's output, {size}, got "
+                    f"{attention.query_size}"
+                )
+            inputs = attention.key_size + attention.query_size
+            combine = Linear(
+                inputs, attention_size or inputs - attention.key_size, False, "tanh", dtype=dtype, seed=rng
+            )
+            size = combine.out_features
+        elif attention_size is not None:
+            raise ValueError("attention_size is the size of h~, which there is with attention alone")
+        output = Linear(
+            size,  # type: ignore[arg-type]
+            embedding.num_embeddings,
+            tied=embedding if tied else None,
+            dtype=dtype,
+            seed=rng,
+        )
+        self._assemble(embedding, recurrent, attention, combine, Dropout(dropout), output, context, start, stop)
+
+    def _assemble(
+        self,
+        embedding: Any,
+        recurrent: Any,
+        attention: Any,
+        combine: Any,
+        dropout: Any,
+        output: Any,
+        context: Any,
+        start: Any,
+        stop: Any,
+    ) -> None:
+        self.embedding: Embedding = embedding
+        self.recurrent: Sequential = recurrent
+        self.attention: Attention | None = attention
+        self.combine: Linear | None = combine
+        self.dropout: Dropout = dropout
+        self.output: Linear = output
+        if context not in CONTEXTS:
+            raise ValueError(f"context must be None, 'first' or 'every', got {context!r:.60}")
+        self.context: str | None = context
+        for name, token in (("start", start), ("stop", stop)):
+            if type(token) is not int or not 0 <= token < embedding.num_embeddings:
+                raise ValueError(f"{name} must be a token, 0 to {embedding.num_embeddings - 1}, got {token!r:.60}")
+        self.start, self.stop = start, stop
+        wanted, given = recurrent.input_shape[-1], embedding.embedding_dim
+        if context == "every" and not wanted > given:
+            raise ValueError(
+                f"with context='every' the first layer takes embedding and context, so more than {given} features, got "
+                f"one that takes {wanted}"
+            )
+        if context != "every" and wanted != given:
+            raise ValueError(f"the first layer takes {wanted} features, the embedding gives {given}")
+        self._lay_out()
+
+    @property
+    def context_size(self) -> int:
+        """The size of the context that it hears; 0 where it hears none."""
+        if self.context is None:
+            return 0
+        wanted = self.recurrent.input_shape[-1]
+        assert isinstance(wanted, int)
+        return wanted - self.embedding.embedding_dim if self.context == "every" else wanted
+
+    @property
+    def memory_size(self) -> int | None:
+        """The size of what attention looks at; None without attention."""
+        return None if self.attention is None else self.attention.key_size
+
+    def _children(self) -> list[tuple[str, Layer]]:
+        return [(name, layer) for name in _PARTS if (layer := getattr(self, name)) is not None]
+
+    def plan(self, describe: Callable[[Layer], dict[str, Any]]) -> dict[str, Any]:
+        """The plans of its layers, by name."""
+        found = {name: None if (layer := getattr(self, name)) is None else describe(layer) for name in _PARTS}
+        return {**found, "context": self.context, "start": self.start, "stop": self.stop}
+
+    @classmethod
+    def from_plan(cls, config: dict[str, Any], rebuild: Callable[[Any], Layer]) -> "Decoder":
+        """The decoder of such a plan."""
+        if set(config) != {*_PARTS, "context", "start", "stop"}:
+            raise ValueError(f"the config of a Decoder must be {', '.join(_PARTS)}, context, start and stop")
+        layers: dict[str, Any] = {name: None if config[name] is None else rebuild(config[name]) for name in _PARTS}
+        kinds = [type(layer).__name__ for layer in layers.values()]
+        plain = ["Embedding", "Sequential", "Attention", "Linear", "Dropout", "Linear"]
+        if kinds not in (plain, [*plain[:2], "NoneType", "NoneType", *plain[4:]]):
+            raise ValueError(f"a Decoder is made of {', '.join(plain)}, got {', '.join(kinds)}")
+        for i, layer in enumerate(layers["recurrent"].layers):
+            _check_layer(layer, i)
+        decoder = cls.__new__(cls)
+        decoder._assemble(**layers, **{name: config[name] for name in ("context", "start", "stop")})
+        return decoder
+
+    def __repr__(self) -> str:
+        inside = [repr(self.embedding), *map(repr, self.recurrent.layers)]
+        inside += [f"attention={self.attention!r}"] if self.attention is not None else []
+        inside += [f"context={self.context!r}"] if self.context is not None else []
+        return f"Decoder({', '.join(inside)})"
+
+    @property
+    def input_shape(self) -> tuple[Any, ...]:  # type: ignore[override]
+        """What it takes, for the summary: the tokens before those that it writes."""
+        return ("B", "T")
+
+    def output_shape(self, shape: tuple[Any, ...]) -> tuple[Any, ...]:
+        """The shape of the logits."""
+        return (*shape, self.output.out_features)
+
+    def parts(self, shape: tuple[Any, ...]) -> list[Part]:
+        """The layers, for the summary."""
+        steps, found = tuple(shape), []
+        embedded = (*steps, self.recurrent.input_shape[-1])
+        hidden = self.recurrent.output_shape(embedded)
+        read = hidden if self.combine is None else (*steps, self.combine.out_features)
+        shapes = {"embedding": (steps, self.embedding.output_shape(steps)), "recurrent": (embedded, hidden)}
+        shapes |= {"attention": (hidden, (*steps, self.memory_size)), "combine": (hidden, read)}
+        shapes |= {"dropout": (read, read), "output": (read, self.output_shape(steps))}
+        for name, layer in self._children():
+            if name != "dropout" or self.dropout.p:
+                found.append(Part(name, type(layer).__name__, *shapes[name], layer))
+        return found
+
+    def check_source(self, source: Source) -> None:
+        """Say what is missing of a source, or does not fit.
+
+        Raises
+        ------
+        ValueError
+            With the shape that is wanted.
+        """
+        if self.attention is not None and (source.memory is None or source.memory.ndim != 3):
+            got = "none" if source.memory is None else f"shape {source.memory.shape}"
+            raise ValueError(f"attention looks at outputs (B, S, {self.memory_size}) of the encoder, got {got}")
+        if self.context is not None and (source.context is None or source.context.shape[1:] != (self.context_size,)):
+            got = "none" if source.context is None else f"shape {source.context.shape}"
+            raise ValueError(f"context={self.context!r} wants a context (B, {self.context_size}), got {got}")
+
+    def begin(self, source: Source) -> Any:
+        """The state of the recurrent layers before the start token."""
+        self.check_source(source)
+        if self.context != "first":
+            return source.state
+        assert source.context is not None
+        return self.recurrent.run(source.context[:, None], source.state)[1]
+
+    def beside(self, embedded: Array, context: Array | None) -> Array:
+        """What the recurrent layers take at each step (B, T, F): with context="every" it holds the context (B, C)."""
+        if self.context != "every" or context is None:
+            return embedded
+        repeated = np.broadcast_to(context[:, None], (*embedded.shape[:2], context.shape[-1]))
+        return np.concatenate([embedded, repeated], axis=-1)
+
+    def run(  # type: ignore[override]
+        self, tokens: Any, source: Source, state: Any = None, *, lengths: Any = None
+    ) -> Decoded:
+        """Inference.
+
+        Parameters
+        ----------
+        tokens : array_like of int (B, T)
+            The start token first, then those that are written; or the next ones, with the state after those before.
+        source : Source
+        state : optional
+            As an earlier call gives it, or `begin`; None is `begin(source)`.
+        lengths : array_like of int (B,), optional
+            Of the tokens.
+
+        Returns
+        -------
+        Decoded
+        """
+        state = self.begin(source) if state is None else state
+        embedded = self.beside(self.embedding(tokens, lengths=lengths), source.context)
+        h, state = self.recurrent.run(embedded, state, lengths=lengths)
+        if self.attention is None or self.combine is None:
+            return Decoded(self.output(h, lengths=lengths), state, None)
+        context, weights = self.attention(h, source.memory, lengths=source.lengths)
+        h = self.combine(np.concatenate([context, h], axis=-1), lengths=lengths)
+        return Decoded(self.output(h, lengths=lengths), state, weights)
+
+    __call__ = run  # type: ignore[assignment]
+
+    def forward(  # type: ignore[override]
+        self, tokens: Any, source: Source, *, lengths: Any = None, rng: Any = None
+    ) -> tuple[Array, Backward]:
+        """Training with the true tokens as inputs (teacher forcing): all steps are one call of each layer.
+
+        Parameters
+        ----------
+        tokens, source, lengths
+            As of `run`, from the start token on.
+        rng : None, int or numpy.random.Generator
+            For everything that is dropped.
+
+        Returns
+        -------
+        logits : numpy.ndarray (B, T, num_tokens)
+        backward : callable
+            `backward(dlogits, grads=None) -> Source`, the gradients of state, memory and context, None where the
+            decoder takes none. It works once and adds to `self.grads`, or to the mapping given.
+        """
+        self.check_source(source)
+        once = BackwardOnce(self.slots())
+        key = None if rng is None else draw_key(rng)
+        keys = [None if key is None else key.child(i) for i in range(3)]
+        embedded, back_embedding = self.embedding.forward(tokens, lengths=lengths, rng=keys[0])
+        x, ends = self.beside(embedded, source.context), lengths
+        if self.context == "first":
+            assert source.context is not None
+            x = np.concatenate([source.context[:, None], embedded], axis=1)
+            ends = None if lengths is None else ops.sequence_lengths(lengths, embedded.shape[:2]) + 1
+        (steps, _), back_recurrent = self.recurrent.forward(x, source.state, lengths=ends, rng=keys[1])
+        skipped = x.shape[1] - embedded.shape[1]
+        h, back_read = self._read(steps[:, skipped:], source, lengths)
+        h, back_dropout = self.dropout.forward(h, rng=keys[2])
+        logits, back_output = self.output.forward(h, lengths=lengths)
+
+        def backward(dlogits: Any, grads: Any = None) -> Source:
+            dlogits = _check.output_gradient(dlogits, logits_shape, dtype)
+            once.start()
+            found: dict[int, dict[str, Array]] = {id(layer): {} for _, layer in self._children()}
+            dh = back_dropout(back_output(dlogits, grads=found[id(self.output)]))
+            dh, dmemory = back_read(dh, found)
+            if skipped:
+                dh = np.concatenate([np.zeros_like(steps[:, :skipped]), dh], axis=1)
+            dx, dstate = back_recurrent(dh, grads=found[id(self.recurrent)])
+            dcontext = None
+            if self.context == "every":
+                dx, dcontext = dx[..., : -self.context_size], dx[..., -self.context_size :].sum(axis=1)
+            elif self.context == "first":
+                dx, dcontext = dx[:, 1:], dx[:, 0]
+            back_embedding(dx, grads=found[id(self.embedding)])
+            once.add(self._by_name(found), grads)
+            return Source(dstate, dmemory, None, dcontext)
+
+        logits_shape, dtype = logits.shape, logits.dtype
+        return logits, backward
+
+    def _read(self, h: Array, source: Source, lengths: Any) -> tuple[Array, Callable[..., tuple[Array, Array | None]]]:
+        """h~ of the outputs h of all steps, and its backward to h and the memory."""
+        if self.attention is None or self.combine is None:
+            return h, lambda dh, found: (dh, None)
+        attention, combine = self.attention, self.combine
+        (context, _), back_attention = attention.forward(h, source.memory, lengths=source.lengths)
+        mixed, back_combine = combine.forward(np.concatenate([context, h], axis=-1), lengths=lengths)
+
+        def backward(dmixed: Array, found: dict[int, dict[str, Array]]) -> tuple[Array, Array]:
+            dboth = back_combine(dmixed, grads=found[id(combine)])
+            dcontext, dh = dboth[..., : attention.key_size], dboth[..., attention.key_size :]
+            dquery, dmemory, _ = back_attention(dcontext, grads=found[id(attention)])
+            return dh + dquery, dmemory
+
+        return mixed, backward
+
+
+def _check_layer(layer: Any, place: int) -> None:
+    """Refuse what cannot write from left to right, one token at a time."""
+    if not isinstance(layer, Layer):
+        raise TypeError(f"layer {place} of a decoder must be a Layer, got {type(layer).__name__}")
+    if getattr(layer, "bidirectional", False) or getattr(layer, "reverse", False):
+        raise ValueError(
+            f"layer {place} of a decoder reads in reverse: a decoder writes from left to right, and the reverse "
+            "direction would start from tokens that are not written yet; the encoder may be bidirectional"
+        )
+    if layer.has_state and not isinstance(layer, Recurrent):
+        raise ValueError(
+            f"layer {place} of a decoder must be RNN, LSTM, GRU or a layer without state, got {layer!r:.80}"
+        )
+    if not layer.has_state and not layer.works_on_steps:
+        raise ValueError(
+            f"layer {place} of a decoder, {type(layer).__name__}, needs whole sequences; a decoder goes step by step"
+        )
