@@ -183,3 +183,62 @@ def test_mse_names_what_is_wrong():
             _losses.mse(x, x, np.ones(shape, bool))
     with pytest.raises(TypeError, match="mask must be boolean"):
         _losses.mse(x, x, x)
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (
+            lambda x, t: _losses.cross_entropy(x, t, None, x),
+            ValueError,
+            r"weights must have shape \(3,\), got",
+        ),
+        (lambda x, t: _losses.cross_entropy(x, t, None, 1j * t), TypeError, "weights must hold real numbers"),
+        (
+            lambda x, t: _losses.cross_entropy(x, t, class_weights=t),
+            ValueError,
+            r"class_weights .* shape \(4,\)",
+        ),
+        (lambda x, t: _losses.cross_entropy(x, t, label_smoothing=2), ValueError, "label_smoothing must be 0 to 1"),
+        (lambda x, t: _losses.binary_cross_entropy(t, t), TypeError, "predictions must be float32 or float64"),
+        (lambda x, t: _losses.binary_cross_entropy(x, t), ValueError, r"targets must have shape \(3, 4\), got \(3,\)"),
+        (lambda x, t: _losses.binary_cross_entropy(x, 0 * x, t), TypeError, "mask must be boolean"),
+        (lambda x, t: _losses.binary_cross_entropy(x, 0 * x, t > 0), ValueError, r"mask must have shape \(3, 4\)"),
+        (lambda x, t: _losses.binary_cross_entropy(x, 0 * x, None, t), ValueError, r"weights must have shape \(3, 4\)"),
+        (
+            lambda x, t: _losses.binary_cross_entropy(x, 0 * x, positive_weights=t),
+            ValueError,
+            r"positive_weights must have shape \(4,\), got \(3,\)",
+        ),
+        (
+            lambda x, t: _losses.binary_cross_entropy(x, x + 3),
+            ValueError,
+            r"targets must be 0 to 1, got .* \(0, 0\)",
+        ),
+        (lambda x, t: _losses.binary_cross_entropy(x, 0 * x, from_logits=False), ValueError, "want from_logits=True"),
+    ],
+)
+def test_bad_options(call, error, message):
+    with pytest.raises(error, match=message):
+        call(np.random.default_rng(0).standard_normal((3, 4)), np.array([0, 1, 2]))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_binary_cross_entropy_is_the_equation(dtype):
+    rng = np.random.default_rng(1)
+    x, t = rng.standard_normal((101, 87)).astype(dtype), rng.random((101, 87)).astype(dtype)
+    mask, weights, positive = rng.random(x.shape) < 0.7, rng.standard_normal(x.shape), rng.random(87)
+    y = 1 / (1 + np.exp(-x.astype(np.float64)))
+    smooth = 0.9 * t.astype(np.float64) + 0.05
+    each = -weights * (positive * smooth * np.log(y) + (1 - smooth) * np.log(1 - y))
+    slope = -weights * (positive * smooth * (1 - y) - (1 - smooth) * y)
+    total, count, gradient = _losses.binary_cross_entropy(
+        x, t, mask, weights, positive_weights=positive, label_smoothing=0.1
+    )
+    assert total == pytest.approx(each[mask].sum(), rel=1e-11)
+    assert count == mask.sum()
+    np.testing.assert_allclose(gradient, np.where(mask, slope, 0), atol=1e-6 if dtype == np.float32 else 1e-14)
+    for shape in ((0, 3), (3, 0), ()):
+        total, count, gradient = _losses.binary_cross_entropy(np.zeros(shape, dtype), np.zeros(shape))
+        assert (count, gradient.shape) == (math.prod(shape), shape)
+        assert total == pytest.approx(count * math.log(2))

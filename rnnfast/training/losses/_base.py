@@ -43,8 +43,8 @@ class Loss:
 
     def __repr__(self) -> str:
         parameters = inspect.signature(type(self)).parameters
-        given = {name: vars(self)[name] for name in parameters if name in vars(self)}
-        changed = [f"{name}={value!r}" for name, value in given.items() if repr(value) != repr(parameters[name].default)]
+        given = {name: repr(vars(self)[name]) for name in parameters if name in vars(self)}
+        changed = [f"{name}={value}" for name, value in given.items() if value != repr(parameters[name].default)]
         return f"{type(self).__name__}({', '.join(changed)})"
 
 

@@ -62,7 +62,7 @@ class Places:
         self.read = self.mask
         if weights is None:
             return
-        self.weights = spread(_check.real(weights, dtype, "weights"), shape, "weights")
+        self.weights = spread(_check.real(weights, np.dtype(dtype), "weights"), shape, "weights")
         if self.mask is not None:
             self.weights = np.where(self.mask, self.weights, np.zeros((), dtype))
         if not np.isfinite(self.weights).all():

@@ -77,7 +77,7 @@ class CrossEntropy(Loss):
         if self.ignore_index is not None:
             counts = targets != self.ignore_index
             mask = counts if mask is None else counts & Places(targets.shape, mask, None, None).mask
-        places = Places(targets.shape, mask, weights, predictions.dtype)
+        places = Places(targets.shape, mask, weights, np.float64)
         return ops.cross_entropy(
             predictions,
             targets,
@@ -139,7 +139,7 @@ class BinaryCrossEntropy(Loss):
             if positive.ndim and positive.shape != shape[-1:]:
                 raise ValueError(f"{self.name}: pos_weight has shape {positive.shape}, predictions {shape}")
             positive = np.broadcast_to(positive, shape[-1:] or (1,))
-        places = Places(shape, mask, weights, predictions.dtype)
+        places = Places(shape, mask, weights, np.float64)
         return ops.binary_cross_entropy(
             predictions,
             targets,

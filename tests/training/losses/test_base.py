@@ -1,7 +1,10 @@
+import pickle
+
 import numpy as np
 import pytest
 from checks import central_differences, max_error, relative_error
 
+from rnnfast import training
 from rnnfast.training.losses import MSE, CrossEntropy, FunctionLoss, JointLoss, Loss, find_loss
 
 
@@ -59,6 +62,55 @@ def test_nothing_counts():
         assert (total, count) == (0, 0)
         assert not gradient.any()
     assert CrossEntropy()(draw(0, 4), np.zeros(0, int))[:2] == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("names", "kind"),
+    [
+        ("cross_entropy", "CrossEntropy"),
+        ("binary_cross_entropy", "BinaryCrossEntropy"),
+        ("hinge", "Hinge"),
+        ("squared_hinge", "Hinge"),
+        ("kl_div", "KLDivergence"),
+        ("mse mean_squared_error", "MSE"),
+        ("mae mean_absolute_error", "MAE"),
+        ("huber", "Huber"),
+        ("log_cosh logcosh", "LogCosh"),
+        ("quantile", "Quantile"),
+        ("poisson_nll", "Poisson"),
+        ("cosine_similarity", "CosineSimilarity"),
+        ("gaussian_nll", "GaussianNLL"),
+        ("student_nll", "StudentNLL"),
+        ("mixture_nll", "MixtureNLL"),
+        ("margin_ranking", "MarginRanking"),
+        ("bpr", "BPR"),
+        ("triplet", "Triplet"),
+        ("contrastive", "Contrastive"),
+        ("cosine_embedding", "CosineEmbedding"),
+    ],
+)
+def test_every_loss_has_a_name(names, kind):
+    for name in names.split():
+        found = find_loss(name)
+        assert type(found) is getattr(training, kind)
+        assert found is not find_loss(name)
+        assert pickle.loads(pickle.dumps(found)).name == found.name in (name, names.split()[0], "hinge")
+    assert repr(find_loss("squared_hinge")) == "Hinge(squared=True)"
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("sparse_categorical_crossentropy", "drop the softmax and use 'cross_entropy'"),
+        ("categorical_crossentropy", "'cross_entropy', of logits and integer targets"),
+        ("binary_crossentropy", r"BinaryCrossEntropy\(from_logits=False\)"),
+        ("poisson", r"Poisson\(log_input=False\)"),
+        ("kl_divergence", "use 'kl_div', of log-probabilities"),
+    ],
+)
+def test_names_that_mean_something_else_elsewhere(name, hint):
+    with pytest.raises(ValueError, match=f"got '{name}'; it takes .*{hint}"):
+        find_loss(name)
 
 
 def test_losses_by_name():

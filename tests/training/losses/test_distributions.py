@@ -89,9 +89,8 @@ def test_the_student_s_degrees_of_freedom(v):
         wanted = math.lgamma(v / 2) - math.lgamma((v + 1) / 2) + 0.5 * math.log(math.pi * v)
         wanted += (v + 1) / 2 * math.log1p(z / v)
     assert total == pytest.approx(wanted, abs=1e-12)
-    moved = predictions + [[0, 0, 1e-4 * max(1, v)]]
-    less = predictions - [[0, 0, 1e-4 * max(1, v)]]
-    slope = (loss(moved, [1.5])[0] - loss(less, [1.5])[0]) / (2e-4 * max(1, v))
+    step = np.array([0, 0, 1e-4 * max(1, v)])
+    slope = (loss(predictions + step, [1.5])[0] - loss(predictions - step, [1.5])[0]) / (2 * step[2])
     assert gradient[0, 2] == pytest.approx(slope, rel=1e-5, abs=1e-12)
 
 
