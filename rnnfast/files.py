@@ -9,7 +9,7 @@ import json
 import math
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -55,8 +55,6 @@ def save(model: Layer, path: Any, *, extra: dict[str, Any] | None = None) -> Non
     >>> np.array_equal(model.params["0.weight"], again.params["0.weight"])
     True
     """
-    from safetensors.numpy import save as to_bytes
-
     metadata = {
         "format": "rnnfast",
         "format_version": str(FORMAT_VERSION),
@@ -64,9 +62,7 @@ def save(model: Layer, path: Any, *, extra: dict[str, Any] | None = None) -> Non
         "architecture": json.dumps(describe(model)),
         "extra": json.dumps({} if extra is None else extra),
     }
-    tensors = {**model.params, **model.buffers}
-    content = to_bytes({name: np.ascontiguousarray(array) for name, array in tensors.items()}, metadata)
-    write_whole(path, content)
+    write_tensors(path, {**model.params, **model.buffers}, metadata)
 
 
 def load(path: Any) -> Any:
@@ -111,6 +107,27 @@ def load_with_extra(path: Any) -> tuple[Any, dict[str, Any]]:
         for name, (block, inner) in slots.items():
             block.set(inner, file.get_tensor(name))
     return model, extra
+
+
+def write_tensors(path: Any, tensors: Mapping[str, np.ndarray], header: dict[str, str]) -> None:
+    """Write arrays and a header to a safetensors file, whole or not at all."""
+    from safetensors.numpy import save as to_bytes
+
+    write_whole(path, to_bytes({name: np.ascontiguousarray(array) for name, array in tensors.items()}, header))
+
+
+def read_tensors(path: Any) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """Arrays and header of a safetensors file.
+
+    Raises
+    ------
+    ValueError
+        When the file is not a whole, sound safetensors file.
+    OSError
+        When it cannot be read.
+    """
+    with _opened(path) as file:
+        return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
 
 
 def write_whole(path: Any, content: bytes) -> None:

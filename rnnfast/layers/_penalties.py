@@ -4,13 +4,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-_gathered: ContextVar[list[float] | None] = ContextVar("gathered", default=None)
+
+class Gathered(list[float]):
+    """Penalties, and the share of this batch in the mean whose gradient is taken: 1 but where batches add up."""
+
+    share = 1.0
+
+
+_gathered: ContextVar[Gathered | None] = ContextVar("gathered", default=None)
 
 
 @contextmanager
-def penalties() -> Iterator[list[float]]:
+def penalties() -> Iterator[Gathered]:
     """Inside, `forward` of layers in this thread adds the penalties that its `backward` differentiates to the list."""
-    found: list[float] = []
+    found = Gathered()
     token = _gathered.set(found)
     try:
         yield found
@@ -18,8 +25,10 @@ def penalties() -> Iterator[list[float]]:
         _gathered.reset(token)
 
 
-def add_penalty(penalty: float) -> None:
-    """Say that a penalty is part of the loss; nobody may be listening."""
+def add_penalty(penalty: float) -> Gathered:
+    """Say that a penalty is part of the loss; nobody may be listening. What it is gathered in tells its share."""
     found = _gathered.get()
-    if found is not None:
-        found.append(penalty)
+    if found is None:
+        found = Gathered()
+    found.append(penalty)
+    return found

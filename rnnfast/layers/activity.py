@@ -74,12 +74,12 @@ class ActivityRegularizer(Layer):
             raise ValueError(f"ActivityRegularizer: with beta, x must have shape (B, T, F), got {x.shape}")
         once, shape, dtype = BackwardOnce(self.slots()), x.shape, x.dtype
         penalty, slope = self._penalty(x, _check.padding(lengths, x.shape[:-1]))
-        add_penalty(penalty)
+        gathered = add_penalty(penalty)
 
         def backward(dy: Any, grads: Any = None, need_dx: bool = True) -> Array | None:
             dy = _check.output_gradient(dy, shape, dtype)
             once.start()
-            return dy + slope if need_dx else None
+            return dy + slope * np.asarray(gathered.share, dtype) if need_dx else None
 
         return x, backward
 

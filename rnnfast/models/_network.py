@@ -1,16 +1,17 @@
 """What models made of layers share: one flat buffer of parameters, their names, and the verbs."""
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from rnnfast.layers._base import Block, Layer, contiguous_runs, lay_end_to_end, unique_blocks
-
-if TYPE_CHECKING:
-    from rnnfast.training.constraints import Constraints
-    from rnnfast.training.history import History
-    from rnnfast.training.regularizers import Penalties
+from rnnfast.training import evaluate as _evaluate
+from rnnfast.training import fit as _fit
+from rnnfast.training import online as _online
+from rnnfast.training.losses import find_loss
+from rnnfast.training.metrics import find_metrics
+from rnnfast.training.optimizers import find_optimizer
 
 Slots = dict[str, tuple[Block, str]]
 
@@ -19,7 +20,8 @@ class Network(Layer):
     """A layer made of layers; a subclass says by what names in `_children`, and by what plan in `plan`."""
 
     loss: Any = None
-    metrics: tuple[Any, ...] = ()
+    optimizer: Any = None
+    metrics: Any = ()
     _cache_slots: Slots | None = None
 
     def _children(self) -> list[tuple[str, Layer]]:
@@ -102,79 +104,23 @@ class Network(Layer):
                     total[name] = total[name] + gradient if name in total else gradient
         return total
 
-    def fit(
-        self,
-        x: Any,
-        y: Any,
-        *,
-        loss: Any,
-        optimizer: Any = "adam",
-        epochs: int = 1,
-        batch_size: int = 32,
-        lengths: Any = None,
-        validation_split: float = 0.0,
-        validation_data: tuple[Any, ...] | None = None,
-        shuffle: bool = True,
-        metrics: Iterable[Any] = (),
-        callbacks: Iterable[Callable[..., Any] | Any] = (),
-        regularizers: "Penalties | None" = None,
-        constraints: "Constraints | None" = None,
-        seed: Any = None,
-        verbose: bool = True,
-    ) -> "History":
-        """Train on arrays; see `rnnfast.training.fit.fit` for the arguments. Returns a History."""
-        from rnnfast.training.fit import fit
+    def compile(self, optimizer: Any = "adam", loss: Any = None, metrics: Iterable[Any] = ()) -> None:
+        """Say what `fit`, `evaluate` and `train_on_batch` take where they are not told; Keras's verb.
 
-        return fit(
-            self,
-            x,
-            y,
-            loss=loss,
-            optimizer=optimizer,
-            epochs=epochs,
-            batch_size=batch_size,
-            lengths=lengths,
-            validation_split=validation_split,
-            validation_data=validation_data,
-            shuffle=shuffle,
-            metrics=metrics,
-            callbacks=callbacks,
-            regularizers=regularizers,
-            constraints=constraints,
-            seed=seed,
-            verbose=verbose,
-        )
-
-    def evaluate(
-        self,
-        x: Any,
-        y: Any,
-        *,
-        lengths: Any = None,
-        loss: Any = None,
-        metrics: Iterable[Any] | None = None,
-        batch_size: int = 32,
-    ) -> dict[str, float]:
-        """Loss and metrics on arrays, by name; without arguments those of the last `fit`.
-
-        Raises
-        ------
-        ValueError
-            When neither `loss` nor an earlier `fit` says which loss.
+        Parameters
+        ----------
+        optimizer, loss, metrics
+            As of `fit`.
         """
-        from rnnfast.training.evaluate import evaluate
+        find_metrics(metrics)
+        self.optimizer, self.metrics = find_optimizer(optimizer), metrics
+        self.loss = None if loss is None else find_loss(loss)
 
-        loss = self.loss if loss is None else loss
-        if loss is None:
-            raise ValueError("evaluate needs loss=, as this model has not been fitted")
-        metrics = self.metrics if metrics is None else metrics
-        return evaluate(self, x, y, loss=loss, lengths=lengths, metrics=metrics, batch_size=batch_size)
-
-    def predict(self, x: Any, *, lengths: Any = None, batch_size: int = 32) -> np.ndarray:
-        """Outputs for all of `x`, computed `batch_size` sequences at a time."""
-        from rnnfast.training.evaluate import predict
-
-        return predict(self, x, lengths=lengths, batch_size=batch_size)
+    fit = _fit.fit
+    partial_fit = _online.partial_fit
+    train_on_batch = _online.train_on_batch
+    evaluate = _evaluate.evaluate
+    predict = _evaluate.predict
 
 
 def _by_place(slots: Iterable[tuple[str, Slots]]) -> Slots:

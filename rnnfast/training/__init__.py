@@ -4,6 +4,7 @@ from rnnfast._lazy import attach
 
 _names = {
     "rnnfast.training.batching": ["Buckets", "TokenBudget"],
+    "rnnfast.training.checkpoint": ["Checkpoint"],
     "rnnfast.training.constraints": ["MaxNorm", "NonNegative", "UnitNorm"],
     "rnnfast.training.history": ["History"],
     "rnnfast.training.losses": [

@@ -1,11 +1,13 @@
 """A model's loss, metrics and outputs on arrays, batch by batch."""
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, cast
 
 import numpy as np
 
-from rnnfast.training._examples import Examples
+from rnnfast.training._examples import Batch, Examples
+from rnnfast.training._ragged import Ragged
+from rnnfast.training._sources import make_source
 from rnnfast.training.losses import find_loss
 from rnnfast.training.metrics import Mean, Metric, find_metrics, fresh
 from rnnfast.training.step import output_mask
@@ -18,65 +20,99 @@ class Means:
     """
 
     def __init__(self, metrics: Mapping[str, Metric]):
-        self._metrics = fresh(metrics)
-        self._loss = Mean(name="loss")
+        self._gathered: dict[str, Metric] = {"loss": Mean(name="loss"), **fresh(metrics)}
+
+    @property
+    def loss(self) -> float:
+        """The mean loss so far; nan where nothing counted."""
+        return self._gathered["loss"].result()
+
+    def reset(self) -> None:
+        """Forget all batches."""
+        for metric in self._gathered.values():
+            metric.reset()
 
     def add(self, total: float, count: float) -> None:
-        """Add a batch's sum and count of the loss."""
-        self._loss.add(total, count)
+        """Add a batch's loss, summed, and how many places it counts."""
+        cast(Mean, self._gathered["loss"]).add(total, count)
 
-    def watch(self, predictions: np.ndarray, targets: Any, mask: np.ndarray | None) -> None:
+    def watch(self, predictions: Any, targets: Any, mask: Any, weights: Any = None) -> None:
         """Add a batch to every metric."""
-        for metric in self._metrics.values():
-            metric.update(predictions, targets, mask)
+        for name, metric in self._gathered.items():
+            if name != "loss":
+                metric.update(predictions, targets, mask, weights)
 
     def logs(self, prefix: str = "") -> dict[str, float]:
         """The figures; nan where nothing counted."""
-        return {prefix + name: metric.result() for name, metric in {"loss": self._loss, **self._metrics}.items()}
+        return {prefix + name: metric.result() for name, metric in self._gathered.items()}
+
+    def state(self) -> dict[str, Any]:
+        """All that has been gathered."""
+        return {name: metric.state() for name, metric in self._gathered.items()}
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `state` gave."""
+        for name, metric in self._gathered.items():
+            metric.load_state(state[name])
 
 
 def evaluate(
     model: Any,
     x: Any,
-    y: Any,
+    y: Any = None,
     *,
-    loss: Any,
+    loss: Any = None,
     lengths: Any = None,
-    metrics: Iterable[Any] = (),
-    batch_size: int = 32,
+    sample_weight: Any = None,
+    metrics: Iterable[Any] | None = None,
+    batch_size: Any = 32,
 ) -> dict[str, float]:
     """Means of the loss and the metrics over everything that counts.
 
     Parameters
     ----------
     model : Sequential or Graph
-    x, y, loss, lengths, metrics
-        As of `rnnfast.training.fit.fit`.
-    batch_size : int
+    x, y, loss, lengths, sample_weight, metrics
+        As of `rnnfast.training.fit.fit`; loss and metrics of the last fit where they are not given.
+    batch_size : int or callable
         How many sequences at a time; the result does not depend on it, but for rounding.
 
     Returns
     -------
     dict of str to float
         `loss` and each metric's name.
+
+    Raises
+    ------
+    ValueError
+        When neither `loss` nor an earlier `fit` says which loss.
     """
-    return evaluate_examples(
-        model, Examples(x, y, lengths, timed=has_time(model)), find_loss(loss), find_metrics(metrics), batch_size
-    )
-
-
-def evaluate_examples(
-    model: Any, examples: Examples, loss: Any, metrics: Mapping[str, Metric], batch_size: int
-) -> dict[str, float]:
-    """`evaluate` on checked arguments."""
-    means = Means(metrics)
-    for x, y, lengths, _ in examples.batches(batch_size):
-        predictions = model(x, lengths=lengths)
-        mask = output_mask(model, predictions, lengths)
-        loss_sum, count, _ = loss(predictions, y, mask)
-        means.add(loss_sum, count)
-        means.watch(predictions, y, mask)
+    loss = getattr(model, "loss", None) if loss is None else loss
+    if loss is None:
+        raise ValueError("evaluate needs loss=, as this model has not been fitted")
+    loss = find_loss(loss)
+    metrics = getattr(model, "metrics", ()) if metrics is None else metrics
+    timed = targets_have_time(model, loss)
+    source = make_source(x, y, lengths, sample_weight, timed=timed, batching=batch_size, shuffle=False)
+    means = Means(find_metrics(metrics))
+    evaluate_batches(model, source.epoch(np.random.default_rng(0)), loss, means)
     return means.logs()
+
+
+def evaluate_batches(model: Any, batches: Iterable[Batch], loss: Any, means: Means, carries: bool = False) -> None:
+    """Add the loss and the metrics of batches to their means; where the state is carried, from batch to batch."""
+    state = None
+    for x, y, lengths, weights, _ in batches:
+        if carries:
+            predictions, state = model.run(x, state, lengths=lengths)
+        else:
+            predictions = model(x, lengths=lengths)
+        if isinstance(predictions, tuple):  # a recurrent layer by itself gives its state, too
+            predictions = predictions[0]
+        mask = output_mask(model, predictions, lengths)
+        found = loss(predictions, y, mask) if weights is None else loss(predictions, y, mask, weights)
+        means.add(*found[:2])
+        means.watch(predictions, y, mask, weights)
 
 
 def predict(model: Any, x: Any, *, lengths: Any = None, batch_size: int = 32) -> Any:
@@ -85,7 +121,7 @@ def predict(model: Any, x: Any, *, lengths: Any = None, batch_size: int = 32) ->
     Parameters
     ----------
     model : Sequential or Graph
-    x : array_like (N, ...), or mapping of str to these
+    x : array_like (N, ...), list of array_like (T_i, ...), or mapping of str to these
     lengths : array_like of int (N,), or mapping of str to these, optional
         Outputs beyond them are zero.
     batch_size : int
@@ -93,22 +129,25 @@ def predict(model: Any, x: Any, *, lengths: Any = None, batch_size: int = 32) ->
 
     Returns
     -------
-    numpy.ndarray, or dict of str to numpy.ndarray
-        (N, T, F), or (N, F) where the model takes time away; by name where the model gives several.
+    numpy.ndarray, list of numpy.ndarray, or dict of str to these
+        (N, T, F), or (N, F) where the model takes time away; a list of (T_i, F) where x is a list of sequences of
+        unequal length; by name where the model gives several.
     """
     examples = Examples(x, None, lengths)
     result: dict[str, np.ndarray] | None = None
     several = False
-    for batch, _, batch_lengths, place in examples.batches(batch_size):
-        y = model(batch, lengths=batch_lengths)
+    for place in examples.places(batch_size):
+        batch = examples.batch(place)
+        y = model(batch.x, lengths=batch.lengths)
         several = isinstance(y, Mapping)
         found = y if several else {"": y}
         if result is None:
             # Batches that are cut to their longest sequence leave the rest of the steps zero.
             timed = has_time(model) if examples.is_cut else False
             steps = {name: timed[name] if isinstance(timed, dict) else timed for name in found}
+            longest = _steps_of(examples) if examples.is_cut else 0
             shapes = {
-                name: array.shape[1:] if not steps[name] else (examples.x.shape[1], *array.shape[2:])
+                name: array.shape[1:] if not steps[name] else (longest, *array.shape[2:])
                 for name, array in found.items()
             }
             result = {name: np.zeros((len(examples), *shapes[name]), found[name].dtype) for name in found}
@@ -116,10 +155,26 @@ def predict(model: Any, x: Any, *, lengths: Any = None, batch_size: int = 32) ->
             result[name][(place, slice(array.shape[1])) if steps[name] else place] = array
     if result is None:
         return model(examples.x, lengths=lengths)
+    if isinstance(examples.x, Ragged):
+        listed = {
+            name: [row[:n] for row, n in zip(array, model.output_lengths(examples.lengths), strict=True)]
+            for name, array in result.items()
+            if steps[name]
+        }
+        return {**result, **listed} if several else {**result, **listed}[""]
     return result if several else result[""]
+
+
+def _steps_of(examples: Examples) -> int:
+    return int(examples.x.lengths.max()) if isinstance(examples.x, Ragged) else examples.x.shape[1]
 
 
 def has_time(model: Any) -> Any:
     """Whether the model's output has a time axis: lengths pass through it. Of several outputs, by name."""
     found = model.output_lengths(np.zeros(0, np.intp))
     return {name: each is not None for name, each in found.items()} if isinstance(found, dict) else found is not None
+
+
+def targets_have_time(model: Any, loss: Callable[..., Any]) -> bool:
+    """Whether targets have the time axis of the model's output; those of losses that align do not."""
+    return bool(has_time(model)) and getattr(loss, "aligned", True)

@@ -1,86 +1,126 @@
 """The training loop."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
 from rnnfast.layers import _check
-from rnnfast.training._examples import Examples
+from rnnfast.training._calls import Calls
 from rnnfast.training._rules import check_rules
+from rnnfast.training._sources import ExampleSource, Source, class_weights, make_source
+from rnnfast.training.checkpoint import as_checkpoint
 from rnnfast.training.constraints import Constraints
-from rnnfast.training.evaluate import Means, evaluate_examples, has_time
+from rnnfast.training.evaluate import Means, evaluate_batches, targets_have_time
 from rnnfast.training.history import History
 from rnnfast.training.losses import find_loss
 from rnnfast.training.metrics import find_metrics
 from rnnfast.training.optimizers import find_optimizer
 from rnnfast.training.progress import progress_bar
 from rnnfast.training.regularizers import Penalties
-from rnnfast.training.step import train_step
+from rnnfast.training.run import Rules, Run
+from rnnfast.training.truncated import truncation
 
 
 def fit(
     model: Any,
     x: Any,
-    y: Any,
+    y: Any = None,
     *,
-    loss: Any,
-    optimizer: Any = "adam",
+    loss: Any = None,
+    optimizer: Any = None,
     epochs: int = 1,
-    batch_size: int = 32,
+    batch_size: Any = 32,
     lengths: Any = None,
+    sample_weight: Any = None,
+    class_weight: Mapping[int, float] | None = None,
     validation_split: float = 0.0,
-    validation_data: tuple[Any, ...] | None = None,
+    validation_data: Any = None,
     shuffle: bool = True,
-    metrics: Iterable[Any] = (),
+    steps_per_epoch: int | None = None,
+    metrics: Iterable[Any] | None = None,
     callbacks: Iterable[Any] = (),
     regularizers: Penalties | None = None,
     constraints: Constraints | None = None,
+    accumulate: int = 1,
+    tbptt: int | tuple[int, int] | None = None,
+    stateful: bool = False,
+    checkpoint: Any = None,
+    initial_epoch: int = 0,
     seed: Any = None,
     verbose: bool = True,
 ) -> History:
-    """Train a model on arrays.
+    """Train a model.
 
     Parameters
     ----------
     model : Sequential or Graph
-    x : array_like (N, T, ...), or mapping of str to array_like (N, ...)
-        Inputs, batch first; by name, where a graph takes several.
-    y : array_like (N, ...), or mapping of str to these
+    x : array_like (N, T, ...), list of array_like (T_i, ...), mapping of str to these, or batches
+        Inputs, batch first; by name, where a graph takes several. A list of sequences of unequal length is padded batch
+        by batch and gives the lengths. A memory-mapped array is read batch by batch.
+
+        Without y, what gives batches: a function that makes an iterator for each epoch, an object with `__len__` and
+        `__getitem__`, or an iterable. A batch is a tuple (x, y), (x, y, lengths) or (x, y, lengths, sample_weight), or
+        a mapping with these names.
+    y : array_like (N, ...), list of array_like, or mapping of str to these
         Targets, as the loss wants them; with a time axis where the model's output has one. By name, where a graph gives
         several outputs.
-    loss : str, Loss, or mapping of str to these
-        "cross_entropy", "mse", or a loss. Of several outputs, the loss of each by name; `JointLoss` takes weights, too.
+    loss : str, Loss, function, or mapping of str to these
+        "cross_entropy", "mse", ..., a loss, or a function of (predictions, targets, mask) that gives (sum, count,
+        gradient of the sum). Of several outputs, the loss of each by name; `JointLoss` takes weights, too. Without it,
+        that of `compile` or of the last fit.
     optimizer : str or Optimizer
-        "adam", "sgd", or an optimizer; the same one again continues where it was.
+        "adam", "sgd", ..., or an optimizer; the same one again continues where it was. Without it, that of `compile`,
+        or a new Adam.
     epochs : int
-        How often to go through the data.
-    batch_size : int
-        Sequences a step.
+        The epoch to end before: how often to go through the data, where `initial_epoch` is 0.
+    batch_size : int or callable
+        Sequences a step; or what makes batches of the sequences' lengths, as `Buckets` and `TokenBudget` do.
     lengths : array_like of int (N,), optional
         Valid steps of each sequence. A batch is cut to its longest. Of a graph also a mapping, as in its call; where
         there are several inputs or outputs, nothing is cut.
+    sample_weight : array_like (N,) or (N, T), optional
+        What the losses of the sequences, or of their steps, are multiplied by. Means are over the number of places
+        that count, whatever their weight, as Keras has it.
+    class_weight : mapping of int to float, optional
+        Likewise by the target's class, while training; 1 for a class that is not in it.
     validation_split : float
         This last part of the data, before any shuffling, is held out and evaluated after each epoch.
-    validation_data : (x, y) or (x, y, lengths), optional
-        Data to evaluate instead.
+    validation_data : tuple (x, y), (x, y, lengths) or (x, y, lengths, sample_weight), or batches, optional
+        Data to evaluate instead; of batches, what can be gone through anew after each epoch.
     shuffle : bool
         Whether to draw a new order each epoch.
-    metrics : iterable of str or callable
-        "accuracy", or functions of (predictions, targets, mask) that give (sum, count). Of several outputs, a mapping
-        from the output's name to its metrics.
+    steps_per_epoch : int, optional
+        Of batches that come one by one, how many make an epoch; without it, all.
+    metrics : iterable of str, callable or Metric
+        "accuracy", ..., metrics, or functions of (predictions, targets, mask) that give (sum, count). Of several
+        outputs, a mapping from the output's name to its metrics.
     callbacks : iterable
-        Functions of (epoch, logs), or objects with `on_epoch_end(epoch, logs)`. One that returns True ends the fit.
+        Functions of (epoch, logs), or objects with some of the hooks of `rnnfast.training.Callback`. One that returns
+        True at an epoch's end ends the fit.
     regularizers : mapping of str to L1, L2, L1L2, Orthogonal or a function, optional
         Penalties on parameters, by patterns of their names: `{"*weight_hh*": L2(1e-4)}`. The mean loss is made small
         together with them, and `loss` in the History holds them; `evaluate` and `val_loss` are the loss alone. A
         parameter that several patterns fit bears the sum. Frozen parameters bear none.
     constraints : mapping of str to MaxNorm, UnitNorm, NonNegative or a function, optional
         What parameters must be after each step, by patterns likewise, one after the other.
+    accumulate : int
+        How many batches make one step of the optimizer, by the gradient of their common mean.
+    tbptt : int, or (int, int), optional
+        Truncated back-propagation through time: the parameters are moved after every k1 steps, gradients flow through
+        the last k2, values are carried on. One number is both. What a step keeps does not grow with the sequences'
+        length. See `rnnfast.training.truncated.windows`.
+    stateful : bool
+        Whether row b of a batch goes on where row b of the batch before ended: the state is carried through the epoch,
+        and zero at its beginning. Arrays are then not to be shuffled; `stream_batches` lays out a long sequence so.
+    checkpoint : str, path or Checkpoint, optional
+        Where the run is written down, and from where it goes on when fit is called again after a crash.
+    initial_epoch : int
+        The first epoch's number, of a fit that goes on from another.
     seed : None, int or numpy.random.Generator
-        Fixes order and dropout: two fits of equal models are equal to the last bit.
+        Fixes order and dropout: two fits of equal models are equal to the last bit, on any number of threads.
     verbose : bool
-        Whether to show a bar with the loss, the metrics and the sequences per second.
+        Whether to show a bar with the loss, the metrics, the sequences per second and the time left.
 
     Returns
     -------
@@ -92,62 +132,135 @@ def fit(
     ValueError, TypeError
         When shapes, sizes or names do not fit; nothing has been trained then.
     FloatingPointError
-        When a gradient is not finite; the parameters are those before that step.
+        When a gradient is not finite; the parameters are those before that step, and the message says which step, and
+        which layer is the first whose output is not finite.
     """
-    loss, optimizer, metrics = find_loss(loss), find_optimizer(optimizer), find_metrics(metrics)
-    calls = [_epoch_end(callback) for callback in callbacks]
-    epochs, batch_size = _check.size(epochs, "epochs"), _check.size(batch_size, "batch_size")
-    timed = has_time(model)
+    loss = find_loss(_given(loss, model, "loss"))
+    optimizer = find_optimizer(_or(optimizer, getattr(model, "optimizer", None), "adam"))
+    metrics = _or(metrics, getattr(model, "metrics", None), ())
+    watched, calls = find_metrics(metrics), Calls(callbacks)
+    epochs = _check.size(epochs, "epochs")
+    timed = targets_have_time(model, loss)
     check_rules(model, regularizers, "regularizers")
     check_rules(model, constraints, "constraints")
-    examples, held_out = Examples(x, y, lengths, timed=timed), None
-    if validation_data is not None:
-        if not isinstance(validation_data, tuple) or len(validation_data) not in (2, 3):
-            raise ValueError("validation_data must be a tuple (x, y) or (x, y, lengths)")
-        held_out = Examples(*validation_data, timed=timed)
-    elif validation_split:
-        examples, held_out = examples.split(validation_split)
-    if not len(examples):
+    rules = Rules(loss, truncation(tbptt), bool(stateful), _check.size(accumulate, "accumulate"))
+    rules = rules._replace(regularizers=regularizers, constraints=constraints)
+    how = {"timed": timed, "batching": batch_size}
+    source = make_source(x, y, lengths, sample_weight, shuffle=shuffle, steps=steps_per_epoch, **how)
+    held_out = _validation(validation_data, how)
+    if held_out is None and validation_split:
+        if not isinstance(source, ExampleSource):
+            raise ValueError("validation_split is for arrays; give validation_data beside batches that come one by one")
+        kept, tail = source.examples.split(validation_split)
+        source = ExampleSource(kept, batch_size, shuffle)
+        held_out = ExampleSource(tail, batch_size, shuffle=False)
+    if source.sequences == 0:
         raise ValueError("there are no sequences to fit")
-    model.loss, model.metrics = loss, tuple(metrics.values())
+    _check_carried(model, rules, timed, source)
+    model.loss, model.metrics = loss, metrics
 
-    rng = np.random.default_rng(seed)
-    history = History()
+    run = Run(model, optimizer, rules, Means(watched), np.random.default_rng(seed))
+    run.epoch = initial_epoch
+    written = as_checkpoint(checkpoint)
+    settings = {**source.describe(), "tbptt": rules.tbptt, "stateful": rules.stateful, "accumulate": rules.accumulate}
+    settings.update(loss=repr(loss), optimizer=type(optimizer).__name__)
     try:
-        for epoch in range(epochs):
-            means = Means(metrics)
-            with progress_bar(len(examples), f"Epoch {epoch + 1}/{epochs}", verbose=verbose) as show:
-                order = rng.permutation(len(examples)) if shuffle else None
-                for x_batch, y_batch, batch_lengths, place in examples.batches(batch_size, order):
-                    step = train_step(
-                        model,
-                        x_batch,
-                        y_batch,
-                        loss,
-                        optimizer,
-                        lengths=batch_lengths,
-                        rng=rng,
-                        watch=means.watch,
-                        regularizers=regularizers,
-                        constraints=constraints,
-                    )
-                    means.add(step.loss_sum + step.penalty * step.count, step.count)
-                    show(min(place.stop, len(examples)) - place.start, means.logs())
-                logs = means.logs()
-                if held_out is not None:
-                    found = evaluate_examples(model, held_out, loss, metrics, batch_size)
-                    logs.update({"val_" + name: value for name, value in found.items()})
-                    show(0, logs)
-            history.add(epoch, logs)
-            if any([call(epoch, logs) is True for call in calls]):  # noqa: C419 (every callback is called)
+        calls.begin(run)
+        if written is not None:
+            written.read(run, calls, settings)
+
+        def after_update() -> None:
+            calls.batch_ends(run)
+            if written is not None and written.is_due(run):
+                written.write(run, calls, settings)
+
+        while run.epoch < epochs and not (run.stop or run.finished):
+            if not run.is_within:
+                calls.epoch_begins(run)
+            logs = _epoch(run, source, held_out, watched, class_weight, after_update, epochs, verbose)
+            if logs is None:
                 break
+            run.finish_epoch(logs)
+            run.finished = calls.epoch_ends(run.epoch - 1, logs)
+            if written is not None:
+                written.write(run, calls, settings)
+        calls.end(run)
     except KeyboardInterrupt:
-        history.interrupted = True
-    return history
+        run.history.interrupted = True
+        calls.end(run)
+    return run.history
 
 
-def _epoch_end(callback: Any) -> Callable[[int, dict[str, float]], Any]:
-    call = getattr(callback, "on_epoch_end", callback)
-    if not callable(call):
-        raise TypeError(f"a callback must be callable or have on_epoch_end, got {callback!r}")
-    return call
+def _epoch(
+    run: Run,
+    source: Source,
+    held_out: Source | None,
+    watched: Mapping[str, Any],
+    class_weight: Mapping[int, float] | None,
+    after_update: Callable[[], None],
+    epochs: int,
+    verbose: bool,
+) -> dict[str, float] | None:
+    """The rest of an epoch, and its logs; None where it was stopped within."""
+    title, went_on = f"Epoch {run.epoch + 1}/{epochs}", run.is_within
+    with progress_bar(source.sequences, title, verbose=verbose) as show:
+        for batch in run.batches(source):
+            if class_weight is not None:
+                batch = batch._replace(weights=class_weights(batch.y, batch.weights, class_weight))
+            try:
+                run.train(batch, after_update)
+            except FloatingPointError as error:
+                raise FloatingPointError(f"epoch {run.epoch + 1}, batch {run.batch + 1}: {error}") from None
+            show(batch.count, run.means.logs)
+            if run.stop:
+                return None
+        if not (run.is_within or went_on):
+            raise ValueError(f"there are no batches in epoch {run.epoch + 1}: give a function that makes an iterator")
+        run.update()
+        logs = run.means.logs()
+        if held_out is not None:
+            means = Means(watched)
+            evaluate_batches(run.model, held_out.epoch(run.rng), run.rules.loss, means, carries=run.rules.stateful)
+            logs.update(means.logs("val_"))
+        show(0, logs)
+    return logs
+
+
+def _validation(data: Any, how: Mapping[str, Any]) -> Source | None:
+    if data is None:
+        return None
+    if not isinstance(data, tuple):
+        if isinstance(data, (int, float, str)) or hasattr(data, "__next__"):
+            raise ValueError("validation_data must be a tuple (x, y) or (x, y, lengths), or give batches every epoch")
+        return make_source(data, None, None, None, shuffle=False, **how)
+    if not 2 <= len(data) <= 4:
+        raise ValueError("validation_data must be a tuple (x, y), (x, y, lengths) or (x, y, lengths, sample_weight)")
+    return make_source(*(*data, None, None)[:4], shuffle=False, **how)
+
+
+def _check_carried(model: Any, rules: Rules, timed: bool, source: Source) -> None:
+    """Refuse to cut time, or to carry a state, where that has no meaning."""
+    what = "tbptt" if rules.tbptt is not None else "stateful" if rules.stateful else None
+    if what is None:
+        return
+    if not model.has_state:
+        raise ValueError(f"{what} carries a state from step to step, and {type(model).__name__} has none")
+    if rules.tbptt is not None and not timed:
+        raise ValueError("tbptt needs an output, and a target, at every step")
+    try:
+        model.stream(1)
+    except ValueError as error:
+        raise ValueError(f"{what} carries a state from step to step: {error}") from None
+    if rules.stateful and isinstance(source, ExampleSource) and source.shuffle:
+        raise ValueError("stateful needs shuffle=False: rows of a batch go on where those of the batch before ended")
+
+
+def _given(value: Any, model: Any, name: str) -> Any:
+    value = getattr(model, name, None) if value is None else value
+    if value is None:
+        raise ValueError(f"fit needs {name}=, as this model has been neither compiled nor fitted")
+    return value
+
+
+def _or(*values: Any) -> Any:
+    return next(value for value in values if value is not None)

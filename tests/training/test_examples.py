@@ -10,25 +10,34 @@ def make(lengths=None, timed=False):
 
 
 def test_batches_in_order():
-    places = [(x[:, 0].tolist(), place) for x, _, _, place in make().batches(2)]
-    assert places == [([0, 4], slice(0, 2)), ([8, 12], slice(2, 4)), ([16], slice(4, 6))]
+    found = [(batch.x[:, 0].tolist(), batch.count) for batch in make().epoch(2, None)]
+    assert found == [([0, 4], 2), ([8, 12], 2), ([16], 1)]
+    assert [batch.count for batch in make().epoch(2, None, skip=2)] == [1]
 
 
 def test_batches_are_cut_to_their_longest():
     examples = make([1, 3, 0, 0, 4], timed=True)
-    shapes = [(x.shape, y.shape, lengths.tolist()) for x, y, lengths, _ in examples.batches(2)]
+    shapes = [(x.shape, y.shape, lengths.tolist()) for x, y, lengths, *_ in examples.epoch(2, None)]
     assert shapes == [((2, 3), (2, 3), [1, 3]), ((2, 0), (2, 0), [0, 0]), ((1, 4), (1, 4), [4])]
-    untimed = [(x.shape, y.shape) for x, y, _, _ in make([1, 3, 0, 0, 4]).batches(2)]
+    untimed = [(x.shape, y.shape) for x, y, *_ in make([1, 3, 0, 0, 4]).epoch(2, None)]
     assert untimed == [((2, 3), (2, 4)), ((2, 0), (2, 4)), ((1, 4), (1, 4))]
 
 
 def test_batches_in_another_order_keep_rows_together():
-    order = np.array([3, 0, 4, 1, 2])
-    rows = []
-    for x, y, lengths, _ in make([1, 2, 3, 4, 0], timed=True).batches(3, order):
+    order, rows = [[3, 0, 4], [1, 2]], []
+    for x, y, lengths, *_ in make([1, 2, 3, 4, 0], timed=True).epoch(lambda lengths, rng: order, None):
         assert np.array_equal(10 * x, y)
-        rows += list(zip(lengths.tolist(), strict=True))
-    assert rows == [(4,), (1,), (0,), (2,), (3,)]
+        rows += lengths.tolist()
+    assert rows == [4, 1, 0, 2, 3]
+
+
+def test_a_drawn_order_has_every_sequence_once():
+    rng = np.random.default_rng(0)
+    rows = [x[:, 0].tolist() for x, *_ in make().epoch(2, rng)]
+    assert [len(each) for each in rows] == [2, 2, 1]
+    flat = [number for row in rows for number in row]
+    assert flat != [0, 4, 8, 12, 16]
+    assert sorted(flat) == [0, 4, 8, 12, 16]
 
 
 def test_the_tail_is_held_out():
@@ -48,7 +57,7 @@ def test_memory_maps_are_read_by_the_batch(tmp_path):
     mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
     examples = Examples(mapped)
     assert isinstance(examples.x, np.memmap)
-    assert [x.shape for x, *_ in examples.batches(4)] == [(4, 4), (1, 4)]
+    assert [x.shape for x, *_ in examples.epoch(4, None)] == [(4, 4), (1, 4)]
 
 
 def test_several_arrays_keep_their_rows_together():
@@ -56,20 +65,50 @@ def test_several_arrays_keep_their_rows_together():
     examples = Examples(x, {"c": np.arange(5) * 10}, {"b": [0, 1, 2, 3, 4]}, timed=True)
     assert len(examples) == 5
     assert not examples.is_cut
-    order = np.array([3, 0, 4, 1, 2])
-    rows = []
-    for found, y, lengths, _ in examples.batches(2, order):
+    order, rows = [3, 0, 4, 1, 2], []
+    for found, y, lengths, *_ in examples.epoch(lambda lengths, rng: [order[:2], order[2:4], order[4:]], None):
         assert found["b"].shape[1] == 4
         assert np.array_equal(found["b"][:, 0], 4 * found["a"])
         assert np.array_equal(y["c"], 10 * found["a"])
         assert np.array_equal(lengths["b"], found["a"])
         rows += found["a"].tolist()
-    assert rows == order.tolist()
+    assert rows == order
     kept, held_out = examples.split(0.4)
     assert kept.x["a"].tolist() == [0, 1, 2]
     assert held_out.lengths["b"].tolist() == [3, 4]
     alone = Examples(np.zeros((5, 3)), {"c": np.zeros(5)}, [1, 2, 3, 3, 0])
-    assert [x.shape for x, *_ in alone.batches(3)] == [(3, 3), (2, 3)]
+    assert [x.shape for x, *_ in alone.epoch(3, None)] == [(3, 3), (2, 3)]
+
+
+def test_lists_of_sequences_are_padded_batch_by_batch():
+    x = [np.arange(1, n + 1) for n in (2, 5, 0, 3)]
+    examples = Examples(x, [10 * each for each in x], timed=True)
+    assert examples.lengths.tolist() == [2, 5, 0, 3]
+    first, second = examples.epoch(2, None)
+    assert first.x.tolist() == [[1, 2, 0, 0, 0], [1, 2, 3, 4, 5]]
+    assert np.array_equal(first.y, 10 * first.x)
+    assert second.x.tolist() == [[0, 0, 0], [1, 2, 3]]
+    assert second.lengths.tolist() == [0, 3]
+    kept, tail = examples.split(0.5)
+    assert [len(each) for each in kept.x.arrays + tail.x.arrays] == [2, 5, 0, 3]
+    vectors = Examples([np.ones((2, 3), np.float32), np.ones((1, 3), np.float32)], np.array([4, 5]))
+    [batch] = vectors.epoch(2, None)
+    assert (batch.x.dtype, batch.x.shape, batch.y.tolist()) == (np.float32, (2, 2, 3), [4, 5])
+    assert batch.x[1, 1].tolist() == [0, 0, 0]
+
+
+def test_targets_of_their_own_lengths_stay_a_list():
+    [batch] = Examples(np.zeros((2, 6, 1)), [[1, 2, 3], [4]]).epoch(2, None)
+    assert [each.tolist() for each in batch.y] == [[1, 2, 3], [4]]
+
+
+def test_weights_are_cut_as_steps_are():
+    weights = np.arange(20.0).reshape(5, 4)
+    examples = Examples(np.zeros((5, 4, 1)), np.zeros((5, 4)), [1, 3, 0, 0, 4], weights, timed=True)
+    assert [batch.weights.shape for batch in examples.epoch(2, None)] == [(2, 3), (2, 0), (1, 4)]
+    assert next(examples.epoch(2, None)).weights.tolist() == [[0, 1, 2], [4, 5, 6]]
+    rows = Examples(np.zeros((5, 4, 1)), np.zeros((5, 4)), [1, 3, 0, 0, 4], np.arange(5.0), timed=True)
+    assert [batch.weights.tolist() for batch in rows.epoch(3, None)] == [[0, 1, 2], [3, 4]]
 
 
 @pytest.mark.parametrize(
@@ -80,6 +119,16 @@ def test_several_arrays_keep_their_rows_together():
         (({},), "got shapes none"),
         (({"a": 3.0},), r"x\['a'\] must have a first axis"),
         (({"a": np.zeros((5, 2))}, None, {"a": [1, 2]}), r"lengths\['a'\] must have shape \(5,\).*got \(2,\)"),
+        (([[1, 2], [3]], [0, 1], [2, 1]), "leave lengths= out"),
+        (
+            ([np.zeros((2, 3)), np.zeros((1, 4))],),
+            r"differ in T_i alone, got \(2, 3\), \(1, 4\)",
+        ),
+        (([[1, 2], [3]], [0, 1, 2]), r"x \(2, ragged\), y \(3,\)"),
+        (
+            (np.zeros((2, 3)), np.zeros(2), None, np.zeros((2, 3, 1))),
+            r"sample_weight must have shape \(N,\) or \(N, T\)",
+        ),
     ],
 )
 def test_bad_mappings(arguments, message):

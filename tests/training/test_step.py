@@ -51,7 +51,8 @@ def test_truncated_back_propagation_carries_values_but_no_gradients():
 def test_watch_sees_what_the_loss_sees():
     model, (x, y), seen = tagger(), data(), []
     train_step(model, x, y, CrossEntropy(), SGD(0.1), lengths=[1, 2, 3], watch=lambda *what: seen.append(what))
-    [(predictions, targets, mask)] = seen
+    [(predictions, targets, mask, weights)] = seen
+    assert weights is None
     assert predictions.shape == (3, 6, 5)
     assert targets is y
     assert mask.sum(axis=1).tolist() == [1, 2, 3]

@@ -1,0 +1,54 @@
+"""Where numbers that are not finite began."""
+
+from typing import Any
+
+import numpy as np
+
+
+def blame(model: Any, x: Any, state: Any, lengths: Any) -> str:
+    """Say which layer is the first whose output is not finite, in which sequence and at which step, or which gradient.
+
+    Parameters
+    ----------
+    model : Layer
+    x, state, lengths
+        What its forward was given.
+    """
+    layers = getattr(model, "layers", None)
+    with np.errstate(all="ignore"):
+        found = _of_array(x, "the input")
+        if found is None and layers is not None:
+            found = _of_layers(layers, x, state, lengths)
+        elif found is None:
+            output = model.run(x, state, lengths=lengths)[0] if model.has_state else model(x, lengths=lengths)
+            found = _of_array(output, "the output")
+    if found is not None:
+        return found
+    names = [name for name, grad in model.grads.items() if not np.isfinite(grad).all()]
+    return f"outputs are finite; gradients that are not: {', '.join(names[:4])}{' ...' if len(names) > 4 else ''}"
+
+
+def _of_layers(layers: Any, x: Any, state: Any, lengths: Any) -> str | None:
+    states = iter(state if state is not None else [None] * len(layers))
+    for i, layer in enumerate(layers):
+        x, _ = layer.run(x, next(states) if layer.has_state else (), lengths=lengths)
+        found = _of_array(x, f"the output of layer {i}, {type(layer).__name__},")
+        if found is not None:
+            return found
+        lengths = layer.output_lengths(lengths)
+    return None
+
+
+def _of_array(value: Any, what: str) -> str | None:
+    if isinstance(value, dict):
+        return next(filter(None, (_of_array(each, f"{what} {name!r}") for name, each in value.items())), None)
+    array = np.asarray(value)
+    if array.dtype.kind != "f" or np.isfinite(array).all():
+        return None
+    place = np.argwhere(~np.isfinite(array))[0]
+    # The earliest step of any sequence is where a recurrent layer went astray.
+    if array.ndim == 3:
+        bad = ~np.isfinite(array).all(axis=-1)
+        step = int(bad.any(axis=0).argmax())
+        return f"{what} is first not finite at step {step} of sequence {int(bad[:, step].argmax())}"
+    return f"{what} is not finite in sequence {int(place[0])}" if place.size else f"{what} is not finite"

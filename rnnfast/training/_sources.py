@@ -1,0 +1,154 @@
+"""Where the batches of an epoch come from: arrays, or whatever yields batches."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
+from typing import Any
+
+import numpy as np
+
+from rnnfast.layers import _check
+from rnnfast.training._examples import Batch, Examples
+
+_FIELDS = ("x", "y", "lengths", "sample_weight")
+
+
+class ExampleSource:
+    """Arrays, cut anew each epoch.
+
+    Parameters
+    ----------
+    examples : Examples
+    batching : int or callable
+        See `Examples.places`.
+    shuffle : bool
+    """
+
+    def __init__(self, examples: Examples, batching: Any, shuffle: bool):
+        self.examples, self.batching, self.shuffle = examples, batching, shuffle
+        if not callable(batching):
+            _check.size(batching, "batch_size")
+
+    @property
+    def sequences(self) -> int | None:
+        """How many an epoch has, for the bar."""
+        return len(self.examples)
+
+    def epoch(self, rng: np.random.Generator, skip: int = 0) -> Iterator[Batch]:
+        """The batches of an epoch but for the first `skip`; what is drawn is drawn at once."""
+        return self.examples.epoch(self.batching, rng if self.shuffle else None, skip)
+
+    def describe(self) -> dict[str, Any]:
+        """What a resumed run must have in common with the one that it goes on with."""
+        return {"sequences": len(self.examples), "batch_size": repr(self.batching), "shuffle": self.shuffle}
+
+
+class BatchSource:
+    """Batches that somebody else makes: larger than memory, or made up as they are wanted.
+
+    Parameters
+    ----------
+    batches : callable, sequence or iterable
+        A function without arguments that gives a new iterator each epoch; an object with `__len__` and `__getitem__`,
+        whose batches are shuffled; an iterable that starts anew each epoch; or an iterator, which goes on from epoch to
+        epoch. Each batch is a tuple (x, y), (x, y, lengths) or (x, y, lengths, sample_weight), or a mapping with these
+        names.
+    steps : int, optional
+        Batches an epoch; without it, until there are no more.
+    shuffle : bool
+        Of batches that can be had by number.
+    timed : bool
+        As of `Examples`.
+    """
+
+    sequences = None
+
+    def __init__(self, batches: Any, steps: int | None, shuffle: bool, timed: bool):
+        self.batches, self.shuffle, self.timed = batches, shuffle, timed
+        self.steps = None if steps is None else _check.size(steps, "steps_per_epoch")
+        self.by_number = hasattr(batches, "__getitem__") and hasattr(batches, "__len__")
+        if not (callable(batches) or self.by_number or isinstance(batches, Iterable)):
+            raise TypeError(f"x without y must be something that gives batches, got {type(batches).__name__}")
+        self._going_on: Iterator[Any] | None = batches if isinstance(batches, Iterator) else None
+
+    def epoch(self, rng: np.random.Generator, skip: int = 0) -> Iterator[Batch]:
+        """The batches of an epoch but for the first `skip`; what is drawn is drawn at once."""
+        if self.by_number:
+            count = len(self.batches)
+            order = rng.permutation(count) if self.shuffle else range(count)
+            return (as_batch(self.batches[int(i)], self.timed) for i in order[skip : self.steps])
+        if self._going_on is not None:
+            found = self._going_on
+        else:
+            found = iter(self.batches() if callable(self.batches) else self.batches)
+        return (as_batch(each, self.timed) for each in islice(found, skip, self.steps))
+
+    def describe(self) -> dict[str, Any]:
+        """What a resumed run must have in common with the one that it goes on with."""
+        return {"steps_per_epoch": self.steps, "shuffle": self.shuffle and self.by_number}
+
+
+def as_batch(found: Any, timed: bool) -> Batch:
+    """What a source yields, as a batch; `timed` as of `Examples`.
+
+    Raises
+    ------
+    ValueError, TypeError
+        When it is neither a tuple of two to four nor a mapping with x and y.
+    """
+    if isinstance(found, Mapping):
+        if not {"x", "y"} <= found.keys() <= set(_FIELDS):
+            raise ValueError(f"a batch as a mapping has x, y and perhaps {_FIELDS[2:]}, got {', '.join(found)}")
+        found = tuple(found.get(name) for name in _FIELDS)
+    if not isinstance(found, (tuple, list)) or not 2 <= len(found) <= 4:
+        got = f"{len(found)} entries" if isinstance(found, (tuple, list)) else type(found).__name__
+        raise TypeError(f"a batch must be (x, y), (x, y, lengths) or (x, y, lengths, sample_weight), got {got}")
+    return Examples(*found, timed=timed).batch(slice(None))
+
+
+def make_source(
+    x: Any,
+    y: Any,
+    lengths: Any,
+    weights: Any,
+    *,
+    timed: bool,
+    batching: Any,
+    shuffle: bool,
+    steps: int | None = None,
+) -> ExampleSource | BatchSource:
+    """Arrays where there is a y, else whatever x is that yields batches."""
+    if y is not None or isinstance(x, (np.ndarray, Mapping)):
+        if steps is not None:
+            raise ValueError("steps_per_epoch is for batches that come one by one; arrays have an end of their own")
+        return ExampleSource(Examples(x, y, lengths, weights, timed=timed), batching, shuffle)
+    if lengths is not None or weights is not None:
+        raise ValueError("lengths and sample_weight of batches that come one by one are given with each batch")
+    return BatchSource(x, steps, shuffle, timed)
+
+
+def class_weights(y: Any, weights: Any, table: Mapping[int, float] | None) -> Any:
+    """Weights of the places, of their classes' weights.
+
+    Parameters
+    ----------
+    y : integers, or numbers that are whole, (B,) or (B, T)
+    weights : array_like (B,) or (B, T), optional
+        What these are multiplied by.
+    table : mapping of int to float, or None
+        By class; 1 for a class that is not in it.
+    """
+    if table is None:
+        return weights
+    classes = np.asarray(y)
+    if classes.dtype.kind not in "biuf" or classes.ndim not in (1, 2):
+        raise ValueError(f"class_weight needs targets of shape (N,) or (N, T) that name classes, got {classes.shape}")
+    found = np.ones(classes.shape)
+    for name, weight in table.items():
+        found[classes == name] = _check.not_negative(weight, f"class_weight[{name!r}]")
+    if weights is None:
+        return found
+    weights = np.asarray(weights)
+    return found * (weights[:, None] if weights.ndim < found.ndim else weights)
+
+
+Source = ExampleSource | BatchSource
