@@ -210,7 +210,7 @@ def _epoch(
             try:
                 run.train(batch, after_update)
             except FloatingPointError as error:
-                raise FloatingPointError(f"epoch {run.epoch + 1}, batch {run.batch + 1}: {error}") from None
+                raise FloatingPointError(f"epoch {run.epoch + 1}, step {run.step + 1}: {error}") from None
             show(batch.count, run.means.logs)
             if run.stop:
                 return None
