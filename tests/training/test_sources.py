@@ -229,5 +229,6 @@ def test_what_does_not_go_together(how, message):
         "shuffle": True,
         **how,
     }
+    rest = {"timed": False, "batching": 4, "shuffle": True}
     with pytest.raises(ValueError, match=message):
-        make_source(given.pop("x"), given.pop("y"), given.pop("lengths"), given.pop("weights"), **given)
+        make_source(given.pop("x"), given.pop("y"), given.pop("lengths"), given.pop("weights"), **rest, **given)
