@@ -219,16 +219,7 @@ def test_bad_batches(given, error, message):
     ],
 )
 def test_what_does_not_go_together(how, message):
-    given = {
-        "x": [],
-        "y": None,
-        "lengths": None,
-        "weights": None,
-        "timed": False,
-        "batching": 4,
-        "shuffle": True,
-        **how,
-    }
+    given = {"x": [], "y": None, "lengths": None, "weights": None, **how}
     rest = {"timed": False, "batching": 4, "shuffle": True}
     with pytest.raises(ValueError, match=message):
         make_source(given.pop("x"), given.pop("y"), given.pop("lengths"), given.pop("weights"), **rest, **given)
