@@ -55,9 +55,9 @@ def test_draws_have_the_distribution(how, weigh):
         kept = order[: (shares.cumsum() < 0.9).sum() + 1]
         wanted = np.where(np.isin(np.arange(6), kept), wanted, 0)
     wanted = wanted / wanted.sum()
-    drawn = [int(each.tokens[0]) for each in sample(model, [3] * 4000, seed=1, max_length=1, **how)]
-    found = np.bincount(drawn, minlength=6) / 4000
-    assert np.abs(found - wanted).max() < 0.03
+    drawn = [int(each.tokens[0]) for each in sample(model, [3] * 2000, seed=1, max_length=1, **how)]
+    found = np.bincount(drawn, minlength=6) / 2000
+    assert np.abs(found - wanted).max() < 0.04
     assert (found[wanted == 0] == 0).all()
 
 
