@@ -96,6 +96,6 @@ def take_rows(state: Any, rows: Array) -> Any:
 
 
 def log_softmax(logits: Array) -> Array:
-    """Of (N, V), along the last axis."""
+    """Of (..., V), along the last axis."""
     shifted = logits - logits.max(axis=-1, keepdims=True)
     return shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))

@@ -98,6 +98,11 @@ def test_foreign_layers_cannot_be_described():
         ({"class": "Sequential", "config": {"layers": [{"same_as": 0}]}}, "no layer 0 comes before"),
         ({"class": "Sequential", "config": {"layers": [{"same_as": 5}]}}, "no layer 5 comes before"),
         ({"same_as": True}, "no layer True"),
+        ({"class": "Encoder", "config": {"layers": 3}}, "must be a list of layers"),
+        ({"class": "Bridge", "config": {"kind": [], "layers": {}}}, "a bridge must be one of"),
+        ({"class": "Bridge", "config": {"kind": "dense", "layers": {}}}, "if, and only if, its kind is 'dense'"),
+        ({"class": "Decoder", "config": {"start": 1}}, "must be embedding, recurrent"),
+        ({"class": "Seq2Seq", "config": {}}, "must be its encoder, bridge and decoder"),
     ],
 )
 def test_malformed_plans(plan, message):

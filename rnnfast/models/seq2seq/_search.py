@@ -61,3 +61,17 @@ def reorder(position: Position, rows: Array) -> Position:
         sources = np.repeat(np.arange(len(kept)), counts)
     context = None if position.context is None else position.context[rows]
     return Position(take_rows(position.recurrent, rows), memory, lengths, context, sources, None)
+
+
+def mixed_inputs(decoder: Decoder, source: Source, target: Array, share: float, rng: np.random.Generator) -> Array:
+    """The target (B, T) with tokens drawn from the model in the place of some, each with the probability `share`.
+
+    What is drawn depends on all that was drawn before. The first token stays.
+    """
+    mixed = target.copy()
+    _, position = start(decoder, source, len(target))
+    for t in range(target.shape[1] - 1):
+        log_probs, position = step(decoder, mixed[:, t], position)
+        drawn = (log_probs + rng.gumbel(size=log_probs.shape)).argmax(axis=1)
+        mixed[:, t + 1] = np.where(rng.random(len(target)) < share, drawn, target[:, t + 1])
+    return mixed

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from rnnfast import ops
+from rnnfast.decoding._steps import log_softmax
 from rnnfast.layers import _check
 from rnnfast.layers._base import Backward, BackwardOnce, Layer, draw_key
 from rnnfast.layers._summary import Part
@@ -48,6 +49,15 @@ class Seq2Seq(Network):
     is `{"source": ids or vectors, "target": start token and target}`, the output scores for the target and the stop
     token. `pairs` makes these arrays. The loss is "cross_entropy", and padding does not count.
 
+    Attributes
+    ----------
+    encoder, bridge, decoder : Encoder, Bridge, Decoder
+    scheduled_sampling : float
+        While training, the probability that a token of the decoder's input is drawn from the model instead of taken
+        from the target (Bengio et al. 2015, arXiv:1506.03099). 0 at first; a callback of `fit` may raise it epoch by
+        epoch. It costs a pass of the decoder step by step. What is drawn is taken as given, so no gradient flows
+        through it. It is not saved.
+
     Examples
     --------
     >>> import rnnfast as rf
@@ -66,6 +76,7 @@ class Seq2Seq(Network):
     """
 
     works_on_steps = False
+    scheduled_sampling: float = 0.0
 
     def __init__(self, encoder: Encoder, decoder: Decoder, bridge: str | Bridge = "copy", *, seed: Any = None):
         if not isinstance(encoder, Encoder):
@@ -251,7 +262,7 @@ class Seq2Seq(Network):
         x, lengths
             As in a call.
         rng : None, int or numpy.random.Generator
-            For everything that is dropped.
+            For everything that is dropped, and for scheduled sampling.
 
         Returns
         -------
@@ -263,10 +274,15 @@ class Seq2Seq(Network):
         """
         once = BackwardOnce(self.slots())
         key = None if rng is None else draw_key(rng)
-        keys = [None if key is None else key.child(i) for i in range(2)]
+        keys = [None if key is None else key.child(i) for i in range(3)]
         source, target, ends, steps = self._enter(x, lengths)
         (outputs, states), back_encoder = self.encoder.forward(source, lengths=ends, rng=keys[0])
         given, back_over = self._hand_over(outputs, states, self.encoder.output_lengths(ends))
+        if self.scheduled_sampling:
+            share = _check.not_negative(self.scheduled_sampling, "scheduled_sampling", 1.0)
+            beyond = _check.padding(steps, target.shape)
+            target = target if beyond is None else np.where(beyond, 0, target)
+            target = _search.mixed_inputs(self.decoder, given, target, share, np.random.default_rng(keys[2]))
         logits, back_decoder = self.decoder.forward(target, given, lengths=steps, rng=keys[1])
         y = self._whole(x, logits)
         width = logits.shape[1]
@@ -345,6 +361,24 @@ class Seq2Seq(Network):
         y, _ = as_batch([np.concatenate([each, stop]).astype(np.int64) for each in targets], name="targets")
         lengths = {"target": steps} if ends is None else {"source": ends, "target": steps}
         return {"source": source, "target": target}, y, lengths  # type: ignore[return-value]
+
+    def score(self, sources: Any, targets: Any, source_lengths: Any = None) -> Array:
+        """How likely given targets are.
+
+        Parameters
+        ----------
+        sources, targets, source_lengths
+            As of `pairs`.
+
+        Returns
+        -------
+        numpy.ndarray (N,), float64
+            log P(target | source), the stop token's included: the score of a hypothesis without length penalty.
+        """
+        x, y, lengths = self.pairs(sources, targets, source_lengths)
+        log_probs = log_softmax(self(x, lengths=lengths).astype(np.float64))
+        counts = np.arange(y.shape[1]) < lengths["target"][:, None]
+        return np.where(counts, np.take_along_axis(log_probs, y[..., None], axis=2)[..., 0], 0.0).sum(axis=1)
 
     def start(self, batch: Any) -> tuple[Array, _search.Position]:
         """Where a search begins (see `rnnfast.decoding`).

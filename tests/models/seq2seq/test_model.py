@@ -4,7 +4,7 @@ import pickle
 import numpy as np
 import pytest
 from layer_checks import randomise, rebuilt
-from seq2seq_checks import SOURCE_LENGTHS, TARGET_LENGTHS, batch
+from seq2seq_checks import SOURCE_LENGTHS, TARGET_LENGTHS, batch, check_model_gradients
 
 import rnnfast as rf
 from rnnfast.decoding import beam_search, greedy, sample
@@ -184,6 +184,10 @@ def test_pairs_and_the_loss():
         x, y, lengths = model.pairs([[3, 4, 5]], [hypothesis.tokens])
         loss = model.evaluate(x, y, lengths=lengths, loss="cross_entropy")["loss"]
         assert hypothesis.score == pytest.approx(-loss * y.size, abs=1e-12)
+        assert model.score([[3, 4, 5]], [hypothesis.tokens]) == pytest.approx(hypothesis.score, abs=1e-12)
+    several = model.score([[3, 4, 5], [4], [0, 2]], [[5], [3, 4, 4], []])
+    alone = [model.score([a], [b])[0] for a, b in (([3, 4, 5], [5]), ([4], [3, 4, 4]), ([0, 2], []))]
+    assert np.allclose(several, alone, rtol=0, atol=1e-12)
     vectors = [np.ones((2, 3)), np.ones((4, 3))]
     x, _, lengths = model.pairs(vectors, [[3], []])
     assert (x["source"].shape, lengths["source"].tolist()) == ((2, 4, 3), [2, 4])
@@ -193,6 +197,41 @@ def test_pairs_and_the_loss():
         model.pairs([[3]], [[3], [4]])
     with pytest.raises(ValueError, match="vectors must be equally long"):
         model.pairs([np.ones(3), np.ones(2)], [[3], [4]])
+
+
+def test_scheduled_sampling(monkeypatch):
+    model, x = randomise(make()), batch()
+    fed = []
+    forward = model.decoder.forward
+    monkeypatch.setattr(
+        model.decoder, "forward", lambda tokens, *a, **k: fed.append(tokens) or forward(tokens, *a, **k)
+    )
+    lengths = {"source": SOURCE_LENGTHS, "target": TARGET_LENGTHS}
+    model.forward(x, lengths=lengths, rng=1)
+    assert np.array_equal(fed.pop(), x["target"])
+    shares = []
+    for share in (0.3, 0.9):
+        model.scheduled_sampling = share
+        changed = []
+        for seed in range(60):
+            model.forward(x, rng=seed)
+            assert np.array_equal(fed[-1][:, 0], x["target"][:, 0])
+            changed.append((fed.pop() != x["target"])[:, 1:].mean())
+        shares.append(np.mean(changed))
+    # A token that is drawn may be the target's.
+    assert 0.15 < shares[0] < 0.3 < 0.6 < shares[1] < 0.9
+    y, _ = model.forward(x, lengths=lengths, rng=5)
+    again, _ = model.forward(x, lengths=lengths, rng=5)
+    assert np.array_equal(y, again)
+    mixed = fed.pop()
+    model.scheduled_sampling = 0.0
+    assert np.array_equal(model({**x, "target": mixed}, lengths=lengths), y)
+    monkeypatch.undo()
+    model.scheduled_sampling = 0.5
+    check_model_gradients(model, x, lengths=lengths, rng=7)
+    model.scheduled_sampling = 1.5
+    with pytest.raises(ValueError, match="scheduled_sampling must be from 0 to 1"):
+        model.forward(x)
 
 
 def test_translate_in_any_batches():
