@@ -123,6 +123,8 @@ setup(
             extension("_linear"),
             extension("_passes"),
             extension("_losses"),
+            extension("_ctc"),
+            extension("_crf"),
             extension("_updates"),
         ],
         compiler_directives={

@@ -48,3 +48,6 @@ cdef separate(dict arrays)
 
 # A contiguous bool array of this shape.
 cdef cnp.ndarray mask_array(mask, tuple shape, str meaning)
+
+# A copy of whole numbers in a range, as int64.
+cdef cnp.ndarray index_array(str name, values, tuple shape, Py_ssize_t least, Py_ssize_t most)

@@ -154,6 +154,18 @@ cdef cnp.ndarray mask_array(mask, tuple shape, str meaning):
     return np.ascontiguousarray(mask)
 
 
+cdef cnp.ndarray index_array(str name, values, tuple shape, Py_ssize_t least, Py_ssize_t most):
+    """A copy of whole numbers in a range, as int64: nobody can change it between the check and the kernel."""
+    array = np.asarray(values)
+    if array.dtype.kind not in "iu" and array.size:
+        raise TypeError(f"{name} must be integers, got {array.dtype}")
+    if array.shape != shape:
+        raise ValueError(f"{name} must have shape {shape}, got {array.shape}")
+    if array.size and not (array.min() >= least and array.max() <= most):
+        raise ValueError(f"{name} must be {least} to {most}, got {array.min()} to {array.max()}")
+    return np.array(array, np.int64, order="C")
+
+
 def apply(str name, array):
     """exp, tanh or sigmoid of every element, by the functions that the kernels use.
 

@@ -1,5 +1,7 @@
 """Functions on arrays over the compiled kernels: check, allocate, call."""
 
+from rnnfast.kernels._crf import crf, crf_marginals, crf_viterbi
+from rnnfast.kernels._ctc import ctc
 from rnnfast.kernels._losses import binary_cross_entropy, cross_entropy, mse
 from rnnfast.kernels._passes import accumulate, add_rows, dropout, sum_of_squares
 from rnnfast.kernels._updates import adam_step, sgd_step
@@ -18,7 +20,11 @@ __all__ = [
     "add_rows",
     "backward",
     "binary_cross_entropy",
+    "crf",
+    "crf_marginals",
+    "crf_viterbi",
     "cross_entropy",
+    "ctc",
     "dropout",
     "forward",
     "kind",
