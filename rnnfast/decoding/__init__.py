@@ -6,5 +6,6 @@ _names = {
     "rnnfast.decoding._steps": ["Hypothesis", "Steps"],
     "rnnfast.decoding.walks": ["greedy", "sample"],
     "rnnfast.decoding.beam": ["beam_search"],
+    "rnnfast.decoding.crf": ["marginals", "viterbi"],
 }
 __all__, __getattr__, __dir__ = attach(__name__, _names)

@@ -24,5 +24,6 @@ _names = {
     "rnnfast.layers.pooling": ["MaxPool", "MeanPool"],
     "rnnfast.layers.shape": ["Flatten", "Repeat"],
     "rnnfast.layers.conv": ["Conv1D"],
+    "rnnfast.layers.crf": ["CRF"],
 }
 __all__, __getattr__, __dir__ = attach(__name__, _names)

@@ -12,7 +12,7 @@ _LAYERS = (
     *("Linear", "Embedding", "Dropout", "Last", "Attention"),
     *("Add", "Average", "Concatenate", "Multiply"),
     *("Activation", "SpatialDropout", "GaussianNoise", "LayerNorm", "BatchNorm", "ActivityRegularizer"),
-    *("MeanPool", "MaxPool", "Flatten", "Repeat", "Conv1D", "CustomRNN"),
+    *("MeanPool", "MaxPool", "Flatten", "Repeat", "Conv1D", "CRF", "CustomRNN"),
 )
 
 _MODELS = ("Sequential", "Graph", "Encoder", "Bridge", "Decoder", "Seq2Seq")

@@ -13,6 +13,7 @@ _names = {
         *("MSE", "MAE", "Huber", "LogCosh", "Quantile", "Poisson", "CosineSimilarity"),
         *("GaussianNLL", "StudentNLL", "MixtureNLL"),
         *("MarginRanking", "BPR", "Triplet", "Contrastive", "CosineEmbedding"),
+        *("CTC", "CRFLoss"),
     ],
     "rnnfast.training.metrics": ["accuracy"],
     "rnnfast.training.optimizers": ["SGD", "Adam", "Optimizer"],

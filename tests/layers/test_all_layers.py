@@ -151,6 +151,7 @@ CASES: dict[str, list[Case]] = {
         case(SEQUENCE, params=12 + 2, in_channels=3, out_channels=2, kernel_size=2, dilation=2, activation="tanh"),
         case(SEQUENCE, params=12, in_channels=3, out_channels=2, kernel_size=2, stride=2, causal=False, bias=False),
     ],
+    "CRF": [case(SEQUENCE, params=15, num_tags=3), case(SEQUENCE, params=9, num_tags=3, boundaries=False)],
     "CustomRNN": [case(SEQUENCE, params=24, cell=Leaky(3, 4, decay=0.5), bidirectional=True)],
 }
 EACH = [(name, i) for name, cases in CASES.items() for i in range(len(cases))]

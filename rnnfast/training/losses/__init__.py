@@ -2,6 +2,8 @@
 
 from rnnfast.training.losses._base import FunctionLoss, JointLoss, Loss, find_loss, register
 from rnnfast.training.losses.classification import BinaryCrossEntropy, CrossEntropy, Hinge, KLDivergence
+from rnnfast.training.losses.crf import CRFLoss
+from rnnfast.training.losses.ctc import CTC
 from rnnfast.training.losses.distributions import GaussianNLL, MixtureNLL, StudentNLL
 from rnnfast.training.losses.ranking import BPR, Contrastive, CosineEmbedding, MarginRanking, Triplet
 from rnnfast.training.losses.regression import (
@@ -16,9 +18,11 @@ from rnnfast.training.losses.regression import (
 
 __all__ = [
     "BPR",
+    "CTC",
     "MAE",
     "MSE",
     "BinaryCrossEntropy",
+    "CRFLoss",
     "Contrastive",
     "CosineEmbedding",
     "CosineSimilarity",
@@ -61,3 +65,5 @@ register(BPR, BPR.name)
 register(Triplet, Triplet.name)
 register(Contrastive, Contrastive.name)
 register(CosineEmbedding, CosineEmbedding.name)
+register(CTC, CTC.name)
+register(CRFLoss, CRFLoss.name)
