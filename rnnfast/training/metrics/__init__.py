@@ -13,19 +13,37 @@ from .classification import (
     TopK,
     accuracy,
 )
+from .entities import EntityF1
+from .regression import MAE, MAPE, MASE, MSE, R2, RMSE, SMAPE
+from .sequence import EditDistance, Perplexity
+from .text import bleu, cer, edit_distance, wer
 
 __all__ = [
     "AUC",
     "F1",
+    "MAE",
+    "MAPE",
+    "MASE",
+    "MSE",
+    "R2",
+    "RMSE",
+    "SMAPE",
     "Accuracy",
     "BalancedAccuracy",
     "ConfusionMatrix",
+    "EditDistance",
+    "EntityF1",
     "Mean",
     "Metric",
+    "Perplexity",
     "Precision",
     "Recall",
     "TopK",
     "accuracy",
+    "bleu",
+    "cer",
+    "edit_distance",
     "find_metrics",
     "fresh",
+    "wer",
 ]

@@ -15,6 +15,8 @@ from rnnfast.training.metrics.classification import (
     Recall,
     TopK,
 )
+from rnnfast.training.metrics.regression import MAE, MAPE, MSE, R2, RMSE, SMAPE
+from rnnfast.training.metrics.sequence import EditDistance, Perplexity
 
 _METRICS: dict[str, Any] = {
     "accuracy": Accuracy,
@@ -26,6 +28,16 @@ _METRICS: dict[str, Any] = {
     "f1": F1,
     "auc": AUC,
     "confusion_matrix": ConfusionMatrix,
+    "mae": MAE,
+    "mse": MSE,
+    "rmse": RMSE,
+    "mape": MAPE,
+    "smape": SMAPE,
+    "r2": R2,
+    "perplexity": Perplexity,
+    "edit_distance": EditDistance,
+    "wer": lambda: EditDistance(name="wer"),
+    "cer": lambda: EditDistance(name="cer"),
 }
 
 

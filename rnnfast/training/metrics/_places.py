@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from rnnfast.training.losses._places import spread
+
 
 def places(
     name: str, shape: tuple[int, ...], mask: Any = None, weights: Any = None, also: np.ndarray | None = None
@@ -32,9 +34,9 @@ def places(
     keep = also
     if mask is not None:
         mask = np.asarray(mask)
-        if mask.dtype != bool or mask.shape != shape[: mask.ndim]:
-            raise ValueError(f"{name}: mask must be bool of shape {_starts(shape)}, got {mask.dtype} of {mask.shape}")
-        mask = _spread(mask, shape)
+        if mask.dtype != bool:
+            raise TypeError(f"{name}: mask must be boolean (True counts), got {mask.dtype}")
+        mask = spread(mask, shape, f"{name}: mask")
         keep = mask if keep is None else keep & mask
     if keep is not None and keep.all():
         keep = None
@@ -44,10 +46,7 @@ def places(
 
     if weights is None:
         return take, None
-    weights = np.asarray(weights, np.float64)
-    if weights.shape != shape[: weights.ndim]:
-        raise ValueError(f"{name}: weights must have shape {_starts(shape)}, got {weights.shape}")
-    weights = take(_spread(weights, shape))
+    weights = take(spread(np.asarray(weights, np.float64), shape, f"{name}: weights"))
     if not (weights >= 0).all():
         raise ValueError(f"{name}: weights must be numbers that are not negative")
     return take, weights
@@ -69,14 +68,6 @@ def sum_over_places(values: np.ndarray, weights: np.ndarray | None) -> np.ndarra
     if not weights.all():
         values, weights = values[weights > 0], weights[weights > 0]
     return np.tensordot(weights, values, axes=1)
-
-
-def _spread(array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    return np.broadcast_to(array.reshape(array.shape + (1,) * (len(shape) - array.ndim)), shape)
-
-
-def _starts(shape: tuple[int, ...]) -> str:
-    return " or ".join(str(shape[: i + 1]) for i in range(min(len(shape), 2)))
 
 
 def one_score(predictions: np.ndarray) -> bool:
