@@ -15,7 +15,11 @@ _names = {
         *("MarginRanking", "BPR", "Triplet", "Contrastive", "CosineEmbedding"),
         *("CTC", "CRFLoss"),
     ],
-    "rnnfast.training.metrics": ["accuracy"],
+    "rnnfast.training.metrics": [
+        *("Metric", "Accuracy", "TopK", "Precision", "Recall", "F1", "AUC", "BalancedAccuracy", "ConfusionMatrix"),
+        *("RMSE", "MAPE", "SMAPE", "MASE", "R2", "Perplexity", "EditDistance", "EntityF1"),
+        *("accuracy", "bleu", "cer", "edit_distance", "wer"),
+    ],
     "rnnfast.training.optimizers": ["SGD", "Adam", "Optimizer"],
     "rnnfast.training.regularizers": ["L1", "L1L2", "L2", "Orthogonal"],
     "rnnfast.training.step": ["Step", "train_step"],

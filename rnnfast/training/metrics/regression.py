@@ -239,7 +239,7 @@ def _series(training: Any, lengths: Any) -> list[np.ndarray]:
         series = [np.asarray(each, np.float64) for each in training]
     else:
         array = np.asarray(training, np.float64)
-        series = list(array[None] if array.ndim == 1 else array)
+        series = list(np.atleast_2d(array))
     if not series or any(each.ndim not in (1, 2) for each in series):
         raise ValueError("mase: training must be series of shape (T,), (N, T) or (N, T, F), or a list of series")
     if lengths is not None:

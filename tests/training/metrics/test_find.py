@@ -4,7 +4,10 @@ import pickle
 import numpy as np
 import pytest
 
-from rnnfast.training.metrics import Accuracy, TopK, find_metrics, fresh
+from rnnfast.layers import GRU, Last, Linear
+from rnnfast.models import Sequential
+from rnnfast.training import SGD
+from rnnfast.training.metrics import AUC, F1, Accuracy, EntityF1, TopK, find_metrics, fresh
 from rnnfast.training.metrics._find import _METRICS
 
 
@@ -106,3 +109,41 @@ def test_an_object_of_no_class_of_ours():
     found = fresh(find_metrics(Steps()))
     found["Steps"].update(None, None)
     assert found["Steps"].result() == 1.0
+
+
+def test_evaluate_does_not_depend_on_batches():
+    rng = np.random.default_rng(0)
+    model = Sequential(GRU(3, 4, dtype="float64", seed=0), Linear(4, 5, dtype="float64", seed=1))
+    x, y, lengths = rng.standard_normal((11, 6, 3)), rng.integers(0, 5, (11, 6)), rng.integers(0, 7, 11)
+    names = ["accuracy", "top_5_accuracy", "f1", "balanced_accuracy", "perplexity", "edit_distance"]
+    metrics = [*names, EntityF1(["O", "B-X", "I-X", "B-Y", "I-Y"])]
+    found = [
+        model.evaluate(x, y, lengths=lengths, loss="cross_entropy", metrics=metrics, batch_size=size)
+        for size in (1, 4, 100)
+    ]
+    assert found[0].keys() == {"loss", *names, "entity_f1"}
+    assert found[0] == pytest.approx(found[2], rel=1e-12)
+    assert found[1] == pytest.approx(found[2], rel=1e-12)
+    assert found[2]["perplexity"] == pytest.approx(np.exp(found[2]["loss"]), rel=1e-12)
+    assert found[2]["top_5_accuracy"] == 1.0
+    mask = np.arange(6) < lengths[:, None]
+    assert found[2]["f1"] == gathered(F1(), model.predict(x), y, mask)
+
+
+def gathered(metric, *batch):
+    metric.update(*batch)
+    return metric.result()
+
+
+def test_training_and_validation_are_apart():
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal((12, 4, 3)), rng.integers(0, 2, 12)
+    model = Sequential(GRU(3, 4, seed=0), Last(), Linear(4, 2, seed=1))
+    given = AUC()
+    how = {"loss": "cross_entropy", "metrics": [given], "seed": 0, "verbose": False, "optimizer": SGD(0.0)}
+    history = model.fit(x, y, validation_data=(x[:7], y[:7]), epochs=2, batch_size=5, **how).history
+    whole, part = gathered(AUC(), model.predict(x), y), gathered(AUC(), model.predict(x[:7]), y[:7])
+    assert whole != part
+    assert history["auc"] == pytest.approx([whole, whole], rel=1e-6)
+    assert history["val_auc"] == pytest.approx([part, part], rel=1e-6)
+    assert np.isnan(given.result())
