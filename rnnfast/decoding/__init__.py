@@ -7,5 +7,6 @@ _names = {
     "rnnfast.decoding.walks": ["greedy", "sample"],
     "rnnfast.decoding.beam": ["beam_search"],
     "rnnfast.decoding.crf": ["marginals", "viterbi"],
+    "rnnfast.decoding.ctc": ["Transcription", "ctc_beam_search", "ctc_greedy"],
 }
 __all__, __getattr__, __dir__ = attach(__name__, _names)
