@@ -48,6 +48,8 @@ class CTC(Loss):
     """
 
     name = "ctc"
+    # Targets have steps of their own, so fit leaves them whole where it cuts a batch.
+    aligned = False
 
     def __init__(self, blank: int = 0, zero_infinity: bool = False, normalize: str = "sequence"):
         if not isinstance(blank, (int, np.integer)) or isinstance(blank, bool):
