@@ -7,11 +7,13 @@ import numpy as np
 from rnnfast.kernels._memory import empty
 
 cimport numpy as cnp
-from libc.math cimport INFINITY, exp, fabs, fmax, log, log1p
+from libc.math cimport INFINITY, fmax, log, log1p
 from libc.stdint cimport int64_t, uint8_t
 
 from rnnfast.kernels._passes cimport (
     CROSS_ENTROPY, SQUARED_ERROR, Pass, block_sums, make_pass, mask_array, real_array, run_pass)
+from rnnfast.kernels._passes_table cimport passes
+from rnnfast.kernels._runtime cimport kernels_of
 from rnnfast.kernels._tables cimport denormals_flush, denormals_restore
 from rnnfast.kernels._threads cimport run
 
@@ -25,6 +27,8 @@ ctypedef fused real:
 cdef enum:
     # Elements of one task of the passes that are written here; what a task adds up has an order of its own.
     CHUNK = 8192
+    # Elements whose shares of yes and no lie on the stack.
+    BLOCK = 256
 
 
 cdef cnp.ndarray _factors(str name, factors, tuple shape, dtype):
@@ -262,6 +266,7 @@ def cross_entropy(logits, targets, mask=None, weights=None, *, class_weights=Non
 
 
 cdef struct Binary:
+    const passes *table
     Py_ssize_t itemsize, count, width
     char *gradient
     const char *predictions
@@ -277,37 +282,62 @@ cdef struct Binary:
 
 
 cdef double _binary(Binary *b, int index, real *g, const real *x, const real *t) noexcept nogil:
-    """A task's loss, with t smoothed: -(p t log(y) + (1 - t) log(1 - y)), y = sigmoid(x) or x, p of the channel."""
-    cdef Py_ssize_t i, start = index * <Py_ssize_t>CHUNK, stop = min(start + CHUNK, b.count)
-    cdef double v, power, target, yes, no, loss, slope, total = 0
-    for i in range(start, stop):
-        g[i] = 0
-        if b.mask != NULL and not b.mask[i] or b.weights != NULL and b.weights[i] == 0:
-            continue
-        v, target = x[i], t[i]
-        if not 0 <= target <= 1 or not b.from_logits and (v < 0 or v > 1):
-            b.wrong[index] = i
-            return 0
-        target = target * (1 - b.smoothing) + 0.5 * b.smoothing
-        yes, no, loss = target * b.positive[i % b.width], 1 - target, 0
+    """A task's loss, yes * -log(y) + no * -log(1 - y): the shares of both are made a block at a time."""
+    cdef Py_ssize_t first, i, size, start = index * <Py_ssize_t>CHUNK, stop = min(start + CHUNK, b.count)
+    cdef Py_ssize_t channel = start % b.width if b.width else 0
+    cdef real yes[BLOCK]
+    cdef real no[BLOCK]
+    cdef double target, weight, total = 0
+    cdef bint plain = b.from_logits and b.mask == NULL and b.weights == NULL and b.width == 1, right
+    cdef real keep = <real>(1 - b.smoothing), blur = <real>(0.5 * b.smoothing), factor = <real>b.positive[0]
+    first = start
+    while first < stop:
+        size = min(<Py_ssize_t>BLOCK, stop - first)
+        right = plain
+        if plain:
+            # Without a branch, many at once. Whatever is wrong is found below.
+            for i in range(size):
+                right &= (t[first + i] >= 0) & (t[first + i] <= 1)
+                yes[i] = (t[first + i] * keep + blur) * factor
+                no[i] = 1 - (t[first + i] * keep + blur)
+        for i in range(0 if right else size):
+            weight = 1 if b.weights == NULL else b.weights[first + i]
+            yes[i] = no[i] = 0
+            if weight != 0 and (b.mask == NULL or b.mask[first + i]):
+                target = t[first + i]
+                if not 0 <= target <= 1 or not b.from_logits and (x[first + i] < 0 or x[first + i] > 1):
+                    b.wrong[index] = first + i
+                    return 0
+                target = target * (1 - b.smoothing) + 0.5 * b.smoothing
+                yes[i] = <real>(weight * target * b.positive[channel])
+                no[i] = <real>(weight * (1 - target))
+            channel = channel + 1 if channel + 1 < b.width else 0
         if b.from_logits:
-            power = exp(-fabs(v))
-            # A share of nothing of an infinite loss is nothing.
-            if yes:
-                loss += yes * (log1p(power) + fmax(-v, 0))
-            if no:
-                loss += no * (log1p(power) + fmax(v, 0))
-            slope = (no - yes * power if v >= 0 else no * power - yes) / (1 + power)
+            total += b.table.binary_cross_entropy(g + first, x + first, yes, no, size)
         else:
-            loss = -yes * fmax(log(v), -100) - no * fmax(log1p(-v), -100)
-            slope = (no * v - yes * (1 - v)) / fmax(v * (1 - v), 1e-12)
-        if v != v:
-            loss = slope = v
-        if b.weights != NULL:
-            loss *= b.weights[i]
-            slope *= b.weights[i]
-        total += loss
-        g[i] = <real>slope
+            total += _of_probabilities(g + first, x + first, yes, no, size)
+        first += size
+    return total
+
+
+cdef double _of_probabilities(real *g, const real *x, const real *yes, const real *no, Py_ssize_t count) noexcept nogil:
+    cdef Py_ssize_t i
+    cdef double y, total = 0
+    for i in range(count):
+        g[i] = 0
+        if yes[i] == 0 and no[i] == 0:
+            continue
+        y = x[i]
+        g[i] = <real>((no[i] * y - yes[i] * (1 - y)) / fmax(y * (1 - y), 1e-12))
+        if y != y:
+            # fmax takes nan for the lesser.
+            g[i] = <real>y
+            total += y
+            continue
+        if yes[i] != 0:
+            total -= yes[i] * fmax(log(y), -100)
+        if no[i] != 0:
+            total -= no[i] * fmax(log1p(-y), -100)
     return total
 
 
@@ -384,6 +414,7 @@ def binary_cross_entropy(predictions, targets, mask=None, weights=None, *, posit
         positive = _factors("positive_weights", positive_weights, (shape[len(shape) - 1] if shape else 1,), np.float64)
     cdef int tasks = <int>((source.size + CHUNK - 1) // CHUNK)
     cdef cnp.ndarray sums = np.zeros(tasks), wrong = np.full(tasks, -1, np.int64)
+    b.table = &kernels_of(<int>source.itemsize).passes
     b.itemsize, b.count, b.width = source.itemsize, source.size, positive.size
     b.gradient, b.predictions = <char *>cnp.PyArray_DATA(gradient), <const char *>cnp.PyArray_DATA(source)
     b.targets, b.positive = <const char *>cnp.PyArray_DATA(wanted), <const double *>cnp.PyArray_DATA(positive)

@@ -26,6 +26,8 @@ cdef extern from "passes_table.h" nogil:
                                 Py_ssize_t count) noexcept nogil
         void (*cross_entropy)(void *gradient, double *losses, const void *logits, const int64_t *targets,
                               const uint8_t *mask, Py_ssize_t rows, Py_ssize_t classes) noexcept nogil
+        double (*binary_cross_entropy)(void *gradient, const void *logits, const void *yes, const void *no,
+                                       Py_ssize_t count) noexcept nogil
         void (*sgd_step)(void *params, const void *grads, void *velocity, Py_ssize_t count,
                          const sgd_options *options) noexcept nogil
         void (*adam_step)(void *params, const void *grads, void *m, void *v, Py_ssize_t count,

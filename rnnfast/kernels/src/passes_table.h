@@ -35,6 +35,8 @@ struct passes {
                             ptrdiff_t count);
     void (*cross_entropy)(void *gradient, double *losses, const void *logits, const int64_t *targets,
                           const uint8_t *mask, ptrdiff_t rows, ptrdiff_t classes);
+    double (*binary_cross_entropy)(void *gradient, const void *logits, const void *yes, const void *no,
+                                   ptrdiff_t count);
     void (*sgd_step)(void *params, const void *grads, void *velocity, ptrdiff_t count, const struct sgd *options);
     void (*adam_step)(void *params, const void *grads, void *m, void *v, ptrdiff_t count, const struct adam *options);
     void (*dropout)(void *to, const void *from, ptrdiff_t units, uint32_t step, uint32_t row,

@@ -234,7 +234,7 @@ def test_equal_bits_for_any_number_of_threads(dtype):
             assert one[2].tobytes() == two[2].tobytes()
     total, _, gradient = found[0][1]
     formula = np.logaddexp(0, logits.astype(np.float64)) - logits * (logits > 0.3)
-    assert total == pytest.approx((formula * scale[:, None])[mask].sum(), rel=1e-12)
+    assert total == pytest.approx((formula * scale[:, None])[mask].sum(), rel=1e-12 if dtype == np.float64 else 1e-6)
     sigmoid = 1 / (1 + np.exp(-logits.astype(np.float64)))
     assert max_error(gradient, (sigmoid - (logits > 0.3)) * (scale * mask)[:, None]) < 1e-6
 
@@ -251,8 +251,8 @@ def test_awkward_arrays():
         assert np.array_equal(found[2], wanted[2])
     column = BinaryCrossEntropy()(X[:, :1, 0], HARD[:, 0, 0])
     assert column[:2] == BinaryCrossEntropy()(X[:, 0, 0], HARD[:, 0, 0])[:2]
-    assert BinaryCrossEntropy()(np.array(0.0), 1)[:2] == (math.log(2), 1)
-    assert BinaryCrossEntropy(pos_weight=2.0)(np.array(0.0), 1)[0] == 2 * math.log(2)
+    assert BinaryCrossEntropy()(np.array(0.0), 1)[:2] == (pytest.approx(math.log(2), rel=1e-15), 1)
+    assert BinaryCrossEntropy(pos_weight=2.0)(np.array(0.0), 1)[0] == pytest.approx(2 * math.log(2))
 
 
 def test_targets_of_zeros_and_ones():
