@@ -8,5 +8,7 @@ _names = {
     "rnnfast.decoding.beam": ["beam_search"],
     "rnnfast.decoding.crf": ["marginals", "viterbi"],
     "rnnfast.decoding.ctc": ["Transcription", "ctc_beam_search", "ctc_greedy"],
+    "rnnfast.decoding.ensemble": ["Ensemble"],
+    "rnnfast.decoding.restricted": ["Restricted"],
 }
 __all__, __getattr__, __dir__ = attach(__name__, _names)

@@ -10,8 +10,8 @@ Array = np.ndarray
 class Steps(Protocol):
     """A model that writes one token after the other, many rows at a time. `Seq2Seq` and `LanguageModel` are such.
 
-    Where the model looks at a source, the state that `step` gives has an attribute `weights` (N, S), what each row
-    looked at, or None.
+    A model may have an attribute `stop`, the token that ends a target. Where it looks at a source, the state that
+    `step` gives has an attribute `weights` (N, S), what each row looked at, or None.
     """
 
     def start(self, batch: Any) -> tuple[Array, Any]:

@@ -114,6 +114,25 @@ def test_where_it_looks_is_told():
     assert np.allclose(model.decode(x, lengths={"source": SOURCE_LENGTHS}).logits[0], logits, rtol=0, atol=1e-12)
 
 
+def test_contexts_by_hand():
+    x, lengths = batch(), {"source": SOURCE_LENGTHS}
+    for context in ("every", "first"):
+        model = make(context=context)
+        outputs, _ = model.encoder.run(x["source"], lengths=SOURCE_LENGTHS)
+        ends = [outputs[b, SOURCE_LENGTHS[b] - 1, :3] if SOURCE_LENGTHS[b] else np.zeros(3) for b in range(3)]
+        c = np.concatenate([np.array(ends), outputs[:, 0, 3:]], axis=-1)
+        assert c[[0, 2]].all()
+        assert np.array_equal(model.encoder.context(outputs, SOURCE_LENGTHS)[0], c)
+        embedded, state = model.decoder.embedding(x["target"]), model.read(x["source"], SOURCE_LENGTHS).state[0]
+        (layer,) = model.decoder.recurrent.layers
+        if context == "every":
+            h, _ = layer(np.concatenate([embedded, np.repeat(c[:, None], 4, axis=1)], axis=-1), state)
+        else:
+            h, _ = layer(np.concatenate([c[:, None], embedded], axis=1), state)
+            h = h[:, 1:]
+        assert np.abs(model(x, lengths=lengths) - model.decoder.output(h)).max() < 1e-12
+
+
 @pytest.mark.parametrize("context", [None, "first", "every"])
 @pytest.mark.parametrize("kind", ["one vector", "vectors"])
 def test_sources_of_vectors(context, kind):
