@@ -24,6 +24,7 @@ _names = {
         *("MarginRanking", "BPR", "Triplet", "Contrastive", "CosineEmbedding"),
         *("CTC", "CRFLoss"),
         *("L1", "L2", "L1L2", "Orthogonal", "MaxNorm", "UnitNorm", "NonNegative"),
+        *("Callback", "EarlyStopping", "ModelCheckpoint", "ReduceOnPlateau", "CSVLogger"),
     ],
     "rnnfast.files": ["save", "load"],
     "rnnfast.kernels._threads": ["set_num_threads", "get_num_threads"],

@@ -10,14 +10,14 @@ from rnnfast import ops
 from rnnfast.layers._block import real_array
 
 
-def size(value: Any, name: str) -> int:
-    """A whole number of at least 1."""
+def size(value: Any, name: str, least: int = 1) -> int:
+    """A whole number of at least 1, or another."""
     try:
         number = operator.index(value)
     except TypeError:
         raise TypeError(f"{name} must be a whole number, got {value!r}") from None
-    if number < 1 or isinstance(value, bool):
-        raise ValueError(f"{name} must be at least 1, got {value!r}")
+    if number < least or isinstance(value, bool):
+        raise ValueError(f"{name} must be at least {least}, got {value!r}")
     return number
 
 

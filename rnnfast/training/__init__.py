@@ -4,6 +4,11 @@ from rnnfast._lazy import attach
 
 _names = {
     "rnnfast.training.batching": ["Buckets", "TokenBudget"],
+    "rnnfast.training.callbacks": [
+        *("Callback", "LambdaCallback", "EarlyStopping", "StopOnNaN", "TimeLimit"),
+        *("ReduceOnPlateau", "LearningRateScheduler"),
+        *("CSVLogger", "ModelCheckpoint", "PrintEpoch", "ScalarWriter"),
+    ],
     "rnnfast.training.checkpoint": ["Checkpoint"],
     "rnnfast.training.constraints": ["MaxNorm", "NonNegative", "UnitNorm"],
     "rnnfast.training.history": ["History"],
