@@ -71,7 +71,11 @@ def digest(dtype, exact_only=False):
     numbers += [a, b, m, v, _passes.dropout(a[:150_000].reshape(30, 50, 100), 0.3, 5, 6)]
     if not exact_only:
         numbers += [_passes.apply(name, a) for name in ("exp", "tanh", "sigmoid")]
-        numbers += _losses.cross_entropy(a[:150_000].reshape(1500, 100), rng.integers(0, 100, 1500))[::2]
+        logits, targets, rows = a[:150_000].reshape(1500, 100), rng.integers(0, 100, 1500), rng.random(1500)
+        numbers += _losses.cross_entropy(logits, targets)[::2]
+        numbers += _losses.cross_entropy(logits, targets, rows < 0.5, rows, label_smoothing=0.1)[::2]
+        numbers += _losses.binary_cross_entropy(logits, logits > 0)[::2]
+        numbers += _losses.binary_cross_entropy(logits, logits > 0, logits < 1, positive_weights=rows[:100])[::2]
     return hashlib.sha256(b"".join(np.asarray(number).tobytes() for number in numbers)).hexdigest()
 
 
