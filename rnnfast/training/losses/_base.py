@@ -144,9 +144,9 @@ class JointLoss(Loss):
     Parameters
     ----------
     losses : mapping of str to Loss, str or function
-        By the output's name.
+        By the output's name; a loss that compares several outputs, as `Triplet`, by the tuple of their names.
     weights : mapping of str to float, optional
-        By the output's name; 1 where none is given.
+        By the same names; 1 where none is given.
 
     Notes
     -----
@@ -167,46 +167,59 @@ class JointLoss(Loss):
     def __init__(self, losses: Mapping[str, Any], weights: Mapping[str, float] | None = None):
         if not losses:
             raise ValueError("losses must name at least one output")
+        for names in losses:
+            if not all(isinstance(name, str) for name in (names if isinstance(names, tuple) else (names,))):
+                raise TypeError(f"losses: outputs go by a name or a tuple of names, got {names!r}")
         self.losses = {name: find_loss(loss) for name, loss in losses.items()}
         self.weights = dict.fromkeys(self.losses, 1.0)
         for name, weight in (weights or {}).items():
             if name not in self.losses:
-                raise ValueError(f"weights: there is no output {name!r}; there are {', '.join(self.losses)}")
+                raise ValueError(f"weights: there is no output {name!r}; there are {', '.join(map(str, self.losses))}")
             self.weights[name] = _check.not_negative(weight, f"weights[{name!r}]")
 
     def __repr__(self) -> str:
         return f"JointLoss({self.losses!r}, weights={self.weights!r})"
 
     def __call__(self, predictions: Any, targets: Any, mask: Any = None, weights: Any = None) -> tuple[float, int, Any]:  # type: ignore[override]
-        """See `Loss`; predictions, targets and mask by the output's name, and the gradient likewise.
+        """See `Loss`; predictions and targets by the output's name, and the gradient likewise.
 
-        Weights are by the output's name, where None or no entry weighs nothing, or one array for every output. An
+        Masks and weights are by the output's name, where None or no entry is none, or one array for every output. An
         output without a loss has the gradient None.
         """
-        for what, found in (("predictions", predictions), ("targets", targets)):
-            if not isinstance(found, Mapping) or not self.losses.keys() <= found.keys():
+        single = {name for name in self.losses if isinstance(name, str)}
+        compared = single.union(*(set(names) for names in self.losses if not isinstance(names, str)))
+        for what, found, wanted in (("predictions", predictions, compared), ("targets", targets, single)):
+            if wanted and not (isinstance(found, Mapping) and wanted <= found.keys()):
                 got = ", ".join(map(str, found)) if isinstance(found, Mapping) else type(found).__name__
-                raise ValueError(f"{what} must be a mapping with {', '.join(self.losses)}, got {got}")
-        if not isinstance(weights, Mapping):
-            weights = dict.fromkeys(self.losses, weights)
+                raise ValueError(f"{what} must be a mapping with {', '.join(sorted(wanted))}, got {got}")
+        mask, weights = (
+            each if isinstance(each, Mapping) else dict.fromkeys(compared, each) for each in (mask, weights)
+        )
         for name in weights:
-            if name not in self.losses:
-                raise ValueError(
-                    f"weights: there is no output {name!r} with a loss; there are {', '.join(self.losses)}"
-                )
+            if name not in compared:
+                there = ", ".join(sorted(compared))
+                raise ValueError(f"weights: there is no output {name!r} with a loss; there are {there}")
         total, gradients = 0.0, dict.fromkeys(predictions)
         sequences = len(next(iter(predictions.values())))
-        for name, loss in self.losses.items():
-            given = {} if weights.get(name) is None else {"weights": weights[name]}
-            part, count, gradient = loss(
-                predictions[name], targets[name], None if mask is None else mask[name], **given
-            )
-            if count:
-                share = self.weights[name] * sequences / count
-                total += share * part
-                gradient *= share
-            gradients[name] = gradient
+        for names, loss in self.losses.items():
+            x, y, counts, weight = (_of(names, each) for each in (predictions, targets, mask, weights))
+            part, count, gradient = loss(x, y, counts) if weight is None else loss(x, y, counts, weight)
+            share = self.weights[names] * sequences / count if count else 1.0
+            total += share * part
+            for name, each in ({names: gradient} if isinstance(names, str) else gradient).items():
+                if each is not None:
+                    each *= share
+                    gradients[name] = each if gradients[name] is None else gradients[name] + each
         return total, sequences, gradients
+
+
+def _of(names: str | tuple[str, ...], found: Any) -> Any:
+    """What there is of one output, or of several by name; None where there is nothing."""
+    if not isinstance(found, Mapping):
+        return None
+    if isinstance(names, str):
+        return found.get(names)
+    return {name: found[name] for name in names if found.get(name) is not None} or None
 
 
 _BY_NAME: dict[str, Callable[[], Loss]] = {}

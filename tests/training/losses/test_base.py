@@ -199,6 +199,8 @@ def test_a_joint_loss_where_nothing_counts():
     [
         (lambda: JointLoss({}), ValueError, "at least one output"),
         (lambda: JointLoss({"a": "mse"}, {"b": 1.0}), ValueError, "no output 'b'; there are a"),
+        (lambda: JointLoss({("a", "b"): "bpr"}, {"b": 1.0}), ValueError, r"no output 'b'; there are \('a', 'b'\)"),
+        (lambda: JointLoss({("a", 1): "bpr"}), TypeError, "a name or a tuple of names, got"),
         (lambda: JointLoss({"a": "mse"}, {"a": -1.0}), ValueError, r"weights\['a'\] must be at least 0"),
         (lambda: JointLoss({"a": "hing"}), ValueError, "loss must be"),
         (lambda: JointLoss({"a": "mse"})(np.ones(3), {"a": 1}), ValueError, "predictions must be a mapping with a"),
@@ -352,3 +354,35 @@ def test_what_is_no_loss_at_all():
             find_loss(loss)
     with pytest.raises(TypeError, match="must be a function"):
         FunctionLoss(3)
+
+
+def test_a_joint_loss_of_outputs_that_are_compared():
+    predictions = {name: draw(3, 4) + k for k, name in enumerate("apn")} | {"topic": draw(3, 5)}
+    triplet = training.Triplet(20.0, outputs=("a", "p", "n"))
+    loss = JointLoss({"topic": "cross_entropy", ("a", "p", "n"): triplet, "p": "mse"}, weights={("a", "p", "n"): 0.5})
+    targets = {"topic": [0, 4, 1], "p": np.ones((3, 4))}
+    mask = {"topic": None, "a": None, "n": None, "p": np.array([True, False, True])}
+    for given in (None, mask):
+        for weights in (None, np.array([1.0, 3.0, 0.5])):
+            total, count, gradient = loss(predictions, targets, given, weights)
+            of_p = None if given is None else mask["p"]
+            one = CrossEntropy()(predictions["topic"], targets["topic"], None, weights)
+            two = triplet(predictions, None, given, weights)
+            three = MSE()(predictions["p"], targets["p"], of_p, weights)
+            assert count == 3
+            assert total / 3 == pytest.approx(one[0] / one[1] + 0.5 * two[0] / two[1] + three[0] / three[1])
+            assert two[0] > 0
+            wanted = 3 * (0.5 * two[2]["p"] / two[1] + three[2] / three[1])
+            assert max_error(gradient["p"], wanted) < 1e-14
+            assert max_error(gradient["a"], 1.5 * two[2]["a"] / two[1]) < 1e-14
+    rows = np.array([True, False, True])
+    found, wanted = (loss(predictions, targets, each) for each in (rows, dict.fromkeys(predictions, rows)))
+    assert found[:2] == wanted[:2]
+    assert not any(found[2][name][1].any() for name in predictions)
+    alone = JointLoss({("a", "p", "n"): triplet})(predictions, None)
+    assert alone[0] == pytest.approx(triplet(predictions)[0])
+    assert alone[2]["topic"] is None
+    with pytest.raises(ValueError, match="predictions must be a mapping with a, n, p, topic, got a"):
+        loss({"a": draw(3, 4)}, targets)
+    with pytest.raises(ValueError, match="targets must be a mapping with p, topic, got NoneType"):
+        loss(predictions, None)
