@@ -54,10 +54,15 @@ def ctc_greedy(logits: Any, lengths: Any = None, *, blank: int = 0) -> Any:
     found = []
     for rows, end in zip(log_probs, ends, strict=True):
         path = rows[:end].argmax(axis=1)
-        first = np.ones(end, bool)
-        first[1:] = path[1:] != path[:-1]
-        found.append(Transcription(path[first & (path != blank)], float(rows[np.arange(end), path].sum())))
+        found.append(Transcription(labels_of_path(path, blank), float(rows[np.arange(end), path].sum())))
     return found[0] if single else found
+
+
+def labels_of_path(path: Array, blank: int) -> Array:
+    """A path of classes (T,) with repetitions merged, then blanks left out."""
+    first = np.ones(len(path), bool)
+    first[1:] = path[1:] != path[:-1]
+    return path[first & (path != blank)]
 
 
 def ctc_beam_search(

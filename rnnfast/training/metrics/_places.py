@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from rnnfast.decoding.crf import viterbi
 from rnnfast.training.losses._places import spread
 
 
@@ -96,6 +97,35 @@ def class_places(
     if (wanted >= C).any():
         raise ValueError(f"{name}: targets must be less than the number of classes, {C}, got {wanted.max()}")
     return take, wanted, weights
+
+
+def class_answers(
+    name: str, predictions: np.ndarray, targets: Any, mask: Any, weights: Any
+) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """Classes that are told and wanted, (n,), with weights (n,): of scores (..., C), or of potentials (B, T, C, C)."""
+    of_paths = predictions.ndim == 4 and np.ndim(targets) == 2
+    scores = predictions[:, :, 0] if of_paths else predictions
+    take, wanted, weights = class_places(name, scores, targets, mask, weights)
+    return take(told_ids(name, predictions, mask) if of_paths else scores.argmax(axis=-1)), wanted, weights
+
+
+def told_ids(name: str, predictions: Any, mask: Any) -> np.ndarray:
+    """Ids (B, T): those given, the largest of scores (B, T, C), or the best path through potentials (B, T, C, C)."""
+    predictions = np.asarray(predictions)
+    if predictions.ndim == 4:
+        steps = np.ones(predictions.shape[:2], bool)
+        if mask is not None:
+            steps &= spread(np.asarray(mask), steps.shape, f"{name}: mask")
+        # Up to the last step that counts.
+        return viterbi(predictions, (steps * np.arange(1, steps.shape[1] + 1)).max(axis=1, initial=0))[0]
+    if predictions.ndim == 3:
+        predictions = predictions.argmax(axis=-1)
+    if predictions.ndim != 2 or predictions.dtype.kind not in "iu":
+        raise ValueError(
+            f"{name}: predictions must be scores (B, T, C), potentials (B, T, C, C) or integer ids (B, T), got "
+            f"{predictions.dtype} of shape {predictions.shape}"
+        )
+    return predictions
 
 
 def binary_places(

@@ -6,7 +6,14 @@ import numpy as np
 
 from rnnfast.layers import _check
 from rnnfast.training.metrics._base import Mean, Metric
-from rnnfast.training.metrics._places import binary_places, class_places, mean_of, one_score, sum_over_places
+from rnnfast.training.metrics._places import (
+    binary_places,
+    class_answers,
+    class_places,
+    mean_of,
+    one_score,
+    sum_over_places,
+)
 
 
 def accuracy(
@@ -29,8 +36,8 @@ def accuracy(
     (float, int or float)
         Right places, and all that count; with weights, the weights of these.
     """
-    take, wanted, weights = class_places("accuracy", predictions, targets, mask, weights)
-    return mean_of(take(predictions.argmax(axis=-1)) == wanted, weights)
+    told, wanted, weights = class_answers("accuracy", predictions, targets, mask, weights)
+    return mean_of(told == wanted, weights)
 
 
 class Accuracy(Mean):
@@ -47,8 +54,9 @@ class Accuracy(Mean):
     Notes
     -----
     Predictions (..., C) go with integer targets (...), or with targets (..., C) whose largest number is at the class,
-    such as one-hot ones. Predictions (..., 1) or (N,) go with targets of 0 and 1, (..., 1) or (...). With `multilabel`
-    targets are 0 and 1 and have the predictions' shape.
+    such as one-hot ones; of potentials (B, T, C, C), a conditional random field's, the best path is told. Predictions
+    (..., 1) or (N,) go with targets of 0 and 1, (..., 1) or (...). With `multilabel` targets are 0 and 1 and have the
+    predictions' shape. Integer targets below 0, as losses ignore them, do not count.
 
     Examples
     --------
@@ -346,8 +354,8 @@ def _table(name: str, predictions: Any, targets: Any, mask: Any, weights: Any, t
         scores, wanted, weights = binary_places(name, predictions, targets, mask, weights)
         told, ids, C = (scores > threshold)[:, 0], wanted[:, 0].astype(np.intp), 2
     else:
-        take, ids, weights = class_places(name, predictions, targets, mask, weights)
-        told, C = take(predictions.argmax(axis=-1)), predictions.shape[-1]
+        told, ids, weights = class_answers(name, predictions, targets, mask, weights)
+        C = predictions.shape[-1]
     return np.bincount(ids * C + told, weights, minlength=C * C).reshape(C, C)
 
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from rnnfast.training.losses._places import spread
 from rnnfast.training.metrics._base import Metric
-from rnnfast.training.metrics.sequence import ids_of
+from rnnfast.training.metrics._places import told_ids
 
 _OUT, _BEGIN, _INSIDE, _END, _SINGLE = range(5)
 _PREFIXES = {"O": _OUT, "B": _BEGIN, "I": _INSIDE, "E": _END, "L": _END, "S": _SINGLE, "U": _SINGLE}
@@ -30,7 +30,8 @@ class EntityF1(Metric):
     -----
     An entity begins at B or S, at I or E after O, after another type, and after E or S; it ends before these and before
     O. So tags that fit no scheme still make entities. Predictions are scores (B, T, C), of which the largest is told,
-    or ids (B, T); targets are ids (B, T). Steps that the mask (B, T) leaves out, or whose target is below 0, are taken
+    potentials (B, T, C, C) of a conditional random field, of which the best path is, or ids (B, T); targets are ids
+    (B, T). Steps that the mask (B, T) leaves out, or whose target is below 0, are taken
     out of their sequence. Weights are not used.
 
     Examples
@@ -61,7 +62,7 @@ class EntityF1(Metric):
         return {"counts": np.zeros((3, len(self._types)), np.int64)}
 
     def update(self, predictions: Any, targets: Any, mask: Any = None, weights: Any = None) -> None:
-        told, wanted = ids_of(self.name, predictions), np.asarray(targets)
+        told, wanted = told_ids(self.name, predictions, mask), np.asarray(targets)
         if wanted.shape != told.shape or (wanted.dtype.kind not in "iu" and wanted.size):
             raise ValueError(
                 f"{self.name}: targets must be integers of shape {told.shape}, got {wanted.dtype} of {wanted.shape}"

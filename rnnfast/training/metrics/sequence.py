@@ -5,10 +5,11 @@ from typing import Any
 
 import numpy as np
 
+from rnnfast.decoding.ctc import labels_of_path
 from rnnfast.training.losses._places import spread
 from rnnfast.training.metrics._base import Mean, Metric
 from rnnfast.training.metrics._distance import edit_distances, numbered
-from rnnfast.training.metrics._places import class_places, mean_of
+from rnnfast.training.metrics._places import class_places, mean_of, told_ids
 
 
 class Perplexity(Mean):
@@ -64,7 +65,8 @@ class EditDistance(Metric):
 
     Notes
     -----
-    Predictions are scores (B, T, C), of which the largest is told, or ids (B, T). Targets are ids (B, S), or a list of
+    Predictions are scores (B, T, C), of which the largest is told, potentials (B, T, C, C) of a conditional random
+    field, of which the best path is, or ids (B, T). Targets are ids (B, S), or a list of
     B sequences of ids. A mask (B, T) says which steps are told; without a blank, targets of shape (B, T) stand step by
     step beside the predictions, and share it. Weights are not used: a sequence counts by its length.
 
@@ -95,7 +97,7 @@ class EditDistance(Metric):
         return {"edits": 0, "length": 0}
 
     def update(self, predictions: Any, targets: Any, mask: Any = None, weights: Any = None) -> None:
-        told = ids_of(self.name, predictions)
+        told = told_ids(self.name, predictions, mask)
         if mask is not None:
             mask = spread(np.asarray(mask), told.shape, f"{self.name}: mask")
         targets = targets if isinstance(targets, list) else np.asarray(targets)
@@ -108,9 +110,8 @@ class EditDistance(Metric):
             reference = np.asarray(reference)
             if mask is not None:
                 hypothesis, reference = hypothesis[mask[i]], reference[mask[i]] if beside else reference
-            if self._blank is not None and len(hypothesis):
-                hypothesis = hypothesis[np.append(True, hypothesis[1:] != hypothesis[:-1])]
-                hypothesis = hypothesis[hypothesis != self._blank]
+            if self._blank is not None:
+                hypothesis = labels_of_path(hypothesis, self._blank)
             hypotheses.append(self._units(self._ended(hypothesis)))
             references.append(self._units(self._ended(reference[reference != self._padding])))
         if self._separator is not None:
@@ -132,16 +133,3 @@ class EditDistance(Metric):
         parts = np.split(ids, np.flatnonzero(ids == self._separator))
         words = [tuple(part[part != self._separator].tolist()) for part in parts]
         return [word for word in words if word]
-
-
-def ids_of(name: str, predictions: Any) -> np.ndarray:
-    """Ids (B, T): those given, or the largest of scores (B, T, C)."""
-    predictions = np.asarray(predictions)
-    if predictions.ndim == 3:
-        predictions = predictions.argmax(axis=-1)
-    if predictions.ndim != 2 or predictions.dtype.kind not in "iu":
-        raise ValueError(
-            f"{name}: predictions must be scores (B, T, C) or integer ids (B, T), got {predictions.dtype} of shape "
-            f"{predictions.shape}"
-        )
-    return predictions

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from metric_checks import check_metric, gather
 
-from rnnfast.training.metrics import EditDistance, Perplexity
+from rnnfast.decoding import viterbi
+from rnnfast.training.metrics import Accuracy, ConfusionMatrix, EditDistance, EntityF1, Perplexity
 from rnnfast.training.metrics._distance import edit_distances
 
 rng = np.random.default_rng(0)
@@ -106,7 +107,7 @@ def test_edit_distance_of_nothing():
             np.zeros((2, 3)),
             ids(2, 3),
             None,
-            r"predictions must be scores \(B, T, C\) or integer ids \(B, T\), got float64",
+            r"predictions must be scores .* got float64",
         ),
         (ids(2, 3), ids(3, 3), None, "there are 2 predictions and 3 targets"),
         (ids(2, 3), ids(2, 3), np.ones((2, 4), bool), r"mask must have the first axes of \(2, 3\)"),
@@ -115,3 +116,18 @@ def test_edit_distance_of_nothing():
 def test_what_does_not_fit(predictions, targets, mask, message):
     with pytest.raises(ValueError, match=f"edit_distance: {message}"):
         EditDistance().update(predictions, targets, mask)
+
+
+def test_conditional_random_fields_are_read_by_their_best_path():
+    rng = np.random.default_rng(0)
+    potentials, lengths, tags = rng.standard_normal((7, 5, 4, 4)), rng.integers(0, 6, 7), rng.integers(0, 4, (7, 5))
+    mask = np.arange(5) < lengths[:, None]
+    paths = viterbi(potentials, lengths)[0]
+    holed = np.where(mask[..., None, None], potentials, np.nan)
+    assert not np.array_equal(paths[mask], potentials[:, :, 0].argmax(axis=-1)[mask])
+    wanted = np.where(rng.random((7, 5)) < 0.5, paths, tags)
+    assert gather(Accuracy(), holed, wanted, mask, cuts=(3,)) == (paths == wanted)[mask].mean()
+    for metric in (EditDistance(), EntityF1(["O", "B-X", "I-X", "B-Y"]), ConfusionMatrix()):
+        ids = np.where(mask, paths, 0)
+        known = ids if not isinstance(metric, ConfusionMatrix) else np.eye(4)[ids]
+        assert gather(metric, holed, wanted, mask, cuts=(3,)) == gather(metric, known, wanted, mask) > 0
