@@ -9,5 +9,6 @@ _names = {
     "rnnfast.data.padding": ["pad", "pad_sequences", "unpad"],
     "rnnfast.data.streams": ["stream_batches"],
     "rnnfast.data.vocabulary": ["Vocabulary"],
+    "rnnfast.data.windows": ["Windows", "make_windows"],
 }
 __all__, __getattr__, __dir__ = attach(__name__, _names, ["tasks"])

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from rnnfast.data.tasks._checks import whole
+from rnnfast.data._checks import whole
 
 
 def a_n_b_n(size: int, max_n: int = 10, *, min_n: int = 1, seed: Any = None) -> tuple[np.ndarray, ...]:

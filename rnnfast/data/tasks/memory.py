@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from rnnfast.data.tasks._checks import beyond, drawn_lengths, whole
+from rnnfast.data._checks import whole
+from rnnfast.data.tasks._lengths import beyond, drawn_lengths
 
 
 def adding(size: int, length: int = 100, *, min_length: int | None = None, seed: Any = None) -> tuple[np.ndarray, ...]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from rnnfast.data.tasks._checks import whole
+from rnnfast.data._checks import whole
 
 
 def sine(size: int = 1000, *, end: float = 100.0, noise: float = 0.0, seed: Any = None) -> np.ndarray:

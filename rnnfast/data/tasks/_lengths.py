@@ -1,21 +1,10 @@
-"""What the tasks check alike."""
+"""Sequences of several lengths, which tasks have alike."""
 
 from __future__ import annotations
 
-import operator
-
 import numpy as np
 
-
-def whole(value: object, name: str, least: int = 1) -> int:
-    """A whole number of at least `least`."""
-    try:
-        number = operator.index(value)  # type: ignore[arg-type]
-    except TypeError:
-        raise TypeError(f"{name} must be a whole number, got {value!r}") from None
-    if number < least:
-        raise ValueError(f"{name} must be at least {least}, got {number}")
-    return number
+from rnnfast.data._checks import whole
 
 
 def drawn_lengths(
