@@ -7,6 +7,7 @@ _names = {
     "rnnfast.data.corpora": ["hold_out", "python_documentation", "read_text"],
     "rnnfast.data.ngram": ["NGram"],
     "rnnfast.data.padding": ["pad", "pad_sequences", "unpad"],
+    "rnnfast.data.scalers": ["MinMaxScaler", "StandardScaler"],
     "rnnfast.data.streams": ["stream_batches"],
     "rnnfast.data.vocabulary": ["Vocabulary"],
     "rnnfast.data.windows": ["Windows", "make_windows"],
