@@ -5,6 +5,7 @@ from rnnfast._lazy import attach
 _names = {
     "rnnfast.data.categorical": ["one_hot", "to_categorical"],
     "rnnfast.data.corpora": ["hold_out", "python_documentation", "read_text"],
+    "rnnfast.data.keras_archives": ["read_imdb", "read_reuters"],
     "rnnfast.data.ngram": ["NGram"],
     "rnnfast.data.padding": ["pad", "pad_sequences", "unpad"],
     "rnnfast.data.scalers": ["MinMaxScaler", "StandardScaler"],
