@@ -11,6 +11,7 @@ _names = {
     "rnnfast.data.scalers": ["MinMaxScaler", "StandardScaler"],
     "rnnfast.data.streams": ["stream_batches"],
     "rnnfast.data.vocabulary": ["Vocabulary"],
+    "rnnfast.data.words": ["WordVocabulary"],
     "rnnfast.data.windows": ["Windows", "make_windows"],
 }
 __all__, __getattr__, __dir__ = attach(__name__, _names, ["tasks"])

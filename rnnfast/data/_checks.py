@@ -48,3 +48,15 @@ def series_list(value: Any, name: str) -> list[np.ndarray]:
         widths = ", ".join(str(array.shape[1]) for array in found)
         raise ValueError(f"all series in {name} must have equally many features, got {widths}")
     return found
+
+
+def token_ids(ids: Any, count: int) -> np.ndarray:
+    """Numbers of tokens, all below `count`, int64 (N,)."""
+    found = np.asarray(ids).reshape(-1)
+    if found.size == 0:
+        return np.zeros(0, dtype=np.int64)
+    if found.dtype.kind not in "iu":
+        raise ValueError(f"ids must be integers, got dtype {found.dtype}")
+    if found.min() < 0 or found.max() >= count:
+        raise ValueError(f"ids must lie in 0..{count - 1}, got {found.min()}..{found.max()}")
+    return found.astype(np.int64)

@@ -9,9 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from rnnfast.data._checks import is_several, real_numbers
+from rnnfast.data._saved import Saved
 
 
-class _Scaler:
+class _Scaler(Saved):
     """What scalers share: scaled = (x - offset) / scale for each feature, or for each feature of each series."""
 
     _kind: str

@@ -9,10 +9,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from rnnfast.data._checks import token_ids
+from rnnfast.data._saved import Saved
+
 UNKNOWN = "\N{REPLACEMENT CHARACTER}"
 
 
-class Vocabulary:
+class Vocabulary(Saved):
     """The characters a model knows, numbered from 1 in code point order; 0 stands for every other.
 
     Parameters
@@ -43,6 +46,11 @@ class Vocabulary:
                 raise ValueError(f"a vocabulary holds single characters, got {character!r}")
         self.characters = "".join(distinct)
         self._codes = np.array([ord(character) for character in distinct], dtype=np.uint32)
+
+    @property
+    def tokens(self) -> list[str]:
+        """What each number stands for; U+FFFD, the replacement character, for 0."""
+        return [UNKNOWN, *self.characters]
 
     def __len__(self) -> int:
         """Return the number of tokens, the unknown one (0) included."""
@@ -97,15 +105,8 @@ class Vocabulary:
         ValueError
             When a number is no token of this vocabulary.
         """
-        numbers = np.asarray(ids).reshape(-1)
-        if numbers.size == 0:
-            return ""
-        if numbers.dtype.kind not in "iu":
-            raise ValueError(f"ids must be integers, got dtype {numbers.dtype}")
-        if numbers.min() < 0 or numbers.max() >= len(self):
-            raise ValueError(f"ids must lie in 0..{len(self) - 1}, got {numbers.min()}..{numbers.max()}")
-        tokens = UNKNOWN + self.characters
-        return "".join(tokens[number] for number in numbers.tolist())
+        tokens = self.tokens
+        return "".join(tokens[number] for number in token_ids(ids, len(self)).tolist())
 
     def to_dict(self) -> dict[str, Any]:
         """Return what `from_dict` rebuilds this from, ready for JSON."""
