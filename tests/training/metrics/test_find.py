@@ -6,7 +6,7 @@ import pytest
 
 from rnnfast.layers import GRU, Last, Linear
 from rnnfast.models import Sequential
-from rnnfast.training import SGD
+from rnnfast.training import SGD, Checkpoint
 from rnnfast.training.metrics import AUC, F1, Accuracy, EntityF1, TopK, find_metrics, fresh
 from rnnfast.training.metrics._find import _METRICS
 
@@ -147,3 +147,26 @@ def test_training_and_validation_are_apart():
     assert history["auc"] == pytest.approx([whole, whole], rel=1e-6)
     assert history["val_auc"] == pytest.approx([part, part], rel=1e-6)
     assert np.isnan(given.result())
+
+
+def test_a_fit_that_goes_on_within_an_epoch_has_the_same_figures(tmp_path):
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal((20, 4, 3)), rng.integers(0, 2, 20)
+
+    class Stop:
+        def __init__(self, step):
+            self.step = step
+
+        def on_batch_end(self, run, logs):
+            run.stop = run.step == self.step
+
+    def history(step=None, checkpoint=None):
+        model = Sequential(GRU(3, 4, seed=0), Last(), Linear(4, 2, seed=1))
+        metrics = ["accuracy", "auc", "f1", "perplexity", "confusion_matrix"]
+        how = {"loss": "cross_entropy", "metrics": metrics, "epochs": 2, "batch_size": 6, "seed": 0, "verbose": False}
+        return model.fit(x, y, validation_split=0.3, callbacks=[Stop(step)], checkpoint=checkpoint, **how).history
+
+    whole = history()
+    assert history(2, Checkpoint(tmp_path / "run", every_steps=1)) == {}
+    assert history(5, Checkpoint(tmp_path / "run", every_steps=1))["auc"] == whole["auc"][:1]
+    assert history(None, tmp_path / "run") == whole
