@@ -115,6 +115,7 @@ setup(
             extension("_packed"),
             extension("_products"),
             extension("_plan"),
+            extension("_segments"),
             extension("_recurrent"),
             extension("_gradients"),
             extension("_trace"),

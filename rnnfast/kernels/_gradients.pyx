@@ -15,7 +15,10 @@ from rnnfast.kernels._plan cimport (
     store_state, units_from, zero_beyond,
 )
 from rnnfast.kernels._products cimport BLOCK, SCATTER, Outer, outer_block, outer_scratch, zero_row
-from rnnfast.kernels._recurrent cimport divides_units, draw_zones, operations
+from rnnfast.kernels._recurrent cimport (
+    Forward, Needs, divide_forward, divides_units, draw_zones, operations, plan_forward, run_forward,
+)
+from rnnfast.kernels._segments cimport divide_steps, first_block, go_back, leave_rest, open_segment
 from rnnfast.kernels._tables cimport (
     FAULT_FIRST_STEP, FAULT_SHIFT, MAX_PHASES, PLAIN_WIDTH, built_fault, denormals_flush, denormals_restore, kernel_table, phase,
     product, rows, step,
@@ -92,14 +95,14 @@ cdef void loop_rows(Backward *b, const Plan *plan, int index, ptrdiff_t first, p
         now.zone_c = evenly(extra + (last - first) * output, unit)
     if plan.mask is not NULL:
         now.mask = evenly(plan.mask + first * output, output)
-    if leads:
+    if leads and plan.last_step == plan.steps:
         for n in range(first, last):
             load_state(table, b.dh + n * output, b.dhn, plan.row[n], P, size)
             if has_c:
                 load_state(table, b.dc + n * unit, b.dcn, plan.row[n], H, size)
     if not meet_team(&b.team, index, &b.interrupt):
         return
-    for s in range(plan.steps - 1, -1, -1):
+    for s in range(plan.last_step - 1, plan.first_step - 1, -1):
         n = running(plan, s, last) - first
         if n <= 0:
             continue
@@ -149,7 +152,7 @@ cdef void loop_rows(Backward *b, const Plan *plan, int index, ptrdiff_t first, p
             carry_back(panels, j, &now, &gates[j], &back, n, from_vector, s & 1)
     if not meet_team(&b.team, index, &b.interrupt):
         return
-    if leads:
+    if leads and plan.first_step == 0:
         for n in range(first, last):
             store_state(b.dh0, b.dh + n * output, plan.row[n], P, size)
             if has_c:
@@ -253,14 +256,15 @@ cdef void input_rows(void *context, int index) noexcept nogil:
     cdef const kernel_table *table = panels.table
     cdef const phase *cell
     cdef ptrdiff_t vector = panels.lanes * panels.itemsize, row_size = panels.input_vectors * vector
-    cdef ptrdiff_t blocks = (plan.total + SCATTER - 1) // SCATTER, n, last, s, at, here, row, last_row
+    cdef ptrdiff_t blocks = (plan.last_row - plan.first_row + SCATTER - 1) // SCATTER, n, last, s, at, here, row, last_row
     cdef char **each = <char **>b.scratch[index]
     cdef char *target = <char *>((<size_t>(each + SCATTER) + 63) & ~<size_t>63)
     cdef unsigned mode = denormals_flush()
     cdef product p
     cdef rows own, user
     cdef int j
-    n, last = blocks * index // b.workers * SCATTER, min(plan.total, blocks * (index + 1) // b.workers * SCATTER)
+    n = plan.first_row + blocks * index // b.workers * SCATTER
+    last = min(plan.last_row, plan.first_row + blocks * (index + 1) // b.workers * SCATTER)
     s = step_of(plan, n)
     while n < last and not interrupted(&b.interrupt):
         here = min(<ptrdiff_t>SCATTER, last - n)
@@ -304,7 +308,8 @@ cdef ptrdiff_t weights_scratch(const Panels *panels, ptrdiff_t vectors) noexcept
 
 
 cdef void weight_units(void *context, int index) noexcept nogil:
-    """dW, dR and the bias sums for this worker's share of the units: d^T x, d^T h over all rows, block by block."""
+    """dW, dR and the bias sums for this worker's share of the units: d^T x, d^T h over all rows, block by block, the last
+    block first."""
     cdef Backward *b = <Backward *>context
     cdef const Plan *plan = b.plan
     cdef const Panels *panels = plan.panels
@@ -313,6 +318,7 @@ cdef void weight_units(void *context, int index) noexcept nogil:
     cdef ptrdiff_t size = panels.itemsize, vector = panels.lanes * size, unit = unit_bytes(panels), output = output_bytes(panels)
     cdef ptrdiff_t most = (max(panels.vectors, panels.output_vectors) // b.workers + 1) * panels.lanes * 4
     cdef ptrdiff_t first, last, columns, n, here, at, s, row, last_row, k, offset_of_slots
+    cdef ptrdiff_t start = first_block(plan), end = plan.last_row + plan.rest
     cdef char **a_rows = <char **>b.scratch[index]
     cdef char **c_rows = a_rows + most
     cdef char **each = c_rows + most
@@ -329,9 +335,9 @@ cdef void weight_units(void *context, int index) noexcept nogil:
         first, last = panels.unit_vectors[j] * index // b.workers, panels.unit_vectors[j] * (index + 1) // b.workers
         of_h.columns, of_h.vectors = panels.depth[j], panels.output_vectors if j == 0 else panels.vectors
         columns, offset_of_slots = (last - first) * cell.slots * panels.lanes, first * cell.slots * vector
-        n = 0
-        while n < plan.total and not interrupted(&b.interrupt):
-            here = min(<ptrdiff_t>BLOCK, plan.total - n)
+        n = (end + BLOCK - 1) // BLOCK * BLOCK - BLOCK
+        while n >= start and not interrupted(&b.interrupt):
+            here = min(<ptrdiff_t>BLOCK, end - n)
             d = evenly(plan.gates[j] + n * row_bytes(panels, j) + offset_of_slots, row_bytes(panels, j))
             table.transpose(transposed, BLOCK * size, &d, here, columns, b.d_bias[j] + offset_of_slots)
             # x of the block's rows, then what the recurrent product took: the state before each, or r * h in a second phase.
@@ -367,7 +373,7 @@ cdef void weight_units(void *context, int index) noexcept nogil:
                 operand = pointed(each + BLOCK)
                 k = gate_rows(panels, j, False, first, last, transposed, b.d_weight_hh[j], of_h.vectors * vector, a_rows, c_rows)
                 outer_block(&of_h, &operand, here, a_rows, c_rows, k)
-            n += here
+            n -= BLOCK
     denormals_restore(mode)
 
 
@@ -407,13 +413,16 @@ cdef struct Division:
 
 
 cdef void divide(const Plan *plan, Team *team, Division *division, bint whole_rows) noexcept nogil:
+    """Divide the work of the open segment."""
     cdef const Panels *panels = plan.panels
     cdef ptrdiff_t vector = panels.lanes * panels.itemsize, vectors = max(panels.vectors, panels.output_vectors), total
     cdef double work = operations(panels)
-    gather(team, plan.B, plan.length, plan.total, panels.vectors, work, divides_units(panels) and not whole_rows)
-    division.weights = max(1, min(<int>min(vectors, <ptrdiff_t>MAX_WORKERS), threads_for(work * plan.total)))
+    total = plan.last_row - plan.first_row
+    gather(team, plan.B, plan.length, plan.first_step, plan.last_step, total, panels.vectors, work,
+           divides_units(panels) and not whole_rows)
+    division.weights = max(1, min(<int>min(vectors, <ptrdiff_t>MAX_WORKERS), threads_for(work * total)))
     division.inputs = max(1, min(<int>MAX_WORKERS, threads_for(
-        2.0 * panels.cell.gates * panels.hidden_size * panels.input_size * plan.total)))
+        2.0 * panels.cell.gates * panels.hidden_size * panels.input_size * total)))
     division.most = max(team.rows * team.units, max(division.weights, division.inputs))
     division.carry = plan.B * (2 * (unit_bytes(panels) + output_bytes(panels)) + sums_bytes(panels))
     total = plan.B * (<ptrdiff_t>sizeof(char *) + (unit_bytes(panels) + output_bytes(panels) if panels.whole else 0))
@@ -423,14 +432,31 @@ cdef void divide(const Plan *plan, Team *team, Division *division, bint whole_ro
     division.scratch = (total + 63) & ~<ptrdiff_t>63
 
 
-def explain(Packed packed not None, ptrdiff_t B, ptrdiff_t T, lengths):
+cdef ptrdiff_t plan_backward(Plan *plan, Team *team, Division *division, bint whole_rows) noexcept nogil:
+    """Divide the work. Returns the bytes of scratch that suffice for every segment; the last one is open then."""
+    cdef ptrdiff_t k, scratch = 0
+    for k in range(plan.segments):
+        if plan.segments > 1:
+            open_segment(plan, k)
+        divide(plan, team, division, whole_rows)
+        scratch = max(scratch, division.scratch * division.most)
+    return scratch
+
+
+def explain(Packed packed not None, ptrdiff_t B, ptrdiff_t T, lengths, ptrdiff_t segment=0):
     """The bytes that `backward` would take beside the gradients that it returns."""
     cdef Call call = Call.__new__(Call)
     cdef Team team
     cdef Division division
+    cdef Forward f
+    cdef Needs needs
+    cdef ptrdiff_t scratch
     make_plan(call, &packed.panels, B, T, lengths, False, True)
-    divide(&call.plan, &team, &division, False)
-    return division.carry + division.scratch * division.most
+    call.plan.draws = True
+    divide_steps(&call.plan, segment)
+    plan_forward(&call.plan, &f, &needs)
+    scratch = plan_backward(&call.plan, &team, &division, False)
+    return division.carry + scratch + (needs.saved + needs.scratch + needs.each if call.plan.segments > 1 else 0)
 
 
 def backward(Call call not None, dy, dhn, dcn, dx, cnp.ndarray dh0, dc0, cnp.ndarray norms=None):
@@ -455,18 +481,21 @@ def backward(Call call not None, dy, dhn, dcn, dx, cnp.ndarray dh0, dc0, cnp.nda
     dict of str to ndarray
         Of every parameter that the variant may have, by the names of `Variant.shapes`.
     """
-    cdef const Plan *plan = &call.plan
+    cdef Plan *plan = &call.plan
     cdef const Panels *panels = plan.panels
-    cdef ptrdiff_t H = panels.hidden_size, B = plan.B, i
+    cdef ptrdiff_t H = panels.hidden_size, B = plan.B, i, k, size
     cdef Backward b
     cdef Division division
+    cdef Forward f
+    cdef Needs needs
     cdef char *scratches[MAX_WORKERS]
-    cdef Buffer carry, scratch
+    cdef Buffer carry, scratch, saved, pointers, forward_scratch
+    cdef char *kept = call.saved.start + call.saved.size
     cdef int j
     cdef cnp.ndarray found
     memset(&b, 0, sizeof(Backward))
     b.plan = plan
-    divide(plan, &b.team, &division, norms is not None)
+    size = plan_backward(plan, &b.team, &division, norms is not None)
     if norms is not None:
         b.norms = <double *>cnp.PyArray_DATA(norms)
     carry = Buffer.of(division.carry)
@@ -475,10 +504,12 @@ def backward(Call call not None, dy, dhn, dcn, dx, cnp.ndarray dh0, dc0, cnp.nda
     b.between = b.dc + B * unit_bytes(panels)
     b.sums = b.between + B * unit_bytes(panels)
     memset(b.sums, 0, B * sums_bytes(panels))
-    scratch = Buffer.of(division.scratch * division.most)
-    for i in range(division.most):
-        scratches[i] = scratch.start + i * division.scratch
+    scratch = Buffer.of(size)
     b.scratch = scratches
+    if plan.segments > 1:
+        plan_forward(plan, &f, &needs)
+        saved, pointers, forward_scratch = Buffer.of(needs.saved), Buffer.of(needs.each), Buffer.of(needs.scratch)
+        f.again, f.each, f.memory = True, <char **>pointers.start, forward_scratch.start
     if dy is not None:
         b.dy = array3(dy)
     if dx is not None:
@@ -507,14 +538,27 @@ def backward(Call call not None, dy, dhn, dcn, dx, cnp.ndarray dh0, dc0, cnp.nda
         b.d_bias[j] = cnp.PyArray_BYTES(found)
     with nogil:
         watch(&b.interrupt)
-        run_team(loop_slice, &b, &b.team)
-        b.workers = division.weights
-        run(weight_units, &b, division.weights)
-        if b.dx.base is not NULL:
-            if plan.has_lengths:
-                zero_beyond(plan, &b.dx, panels.input_size)
-            b.workers = division.inputs
-            run(input_rows, &b, division.inputs)
+        if b.dx.base is not NULL and plan.has_lengths:
+            zero_beyond(plan, &b.dx, panels.input_size)
+        for k in range(plan.segments - 1, -1, -1):
+            if plan.segments > 1:
+                kept -= go_back(plan, k, saved.start, kept)
+                divide_forward(&f)
+                f.interrupt = b.interrupt
+                run_forward(&f)
+                b.interrupt = f.interrupt
+                if interrupted(&b.interrupt):
+                    break
+                divide(plan, &b.team, &division, b.norms is not NULL)
+            for i in range(division.most):
+                scratches[i] = scratch.start + i * division.scratch
+            run_team(loop_slice, &b, &b.team)
+            b.workers = division.weights
+            run(weight_units, &b, division.weights)
+            if b.dx.base is not NULL:
+                b.workers = division.inputs
+                run(input_rows, &b, division.inputs)
+            leave_rest(plan)
     end_watch(&b.interrupt)
 
     for name, width in (("weight_ih", panels.input_size), ("weight_hh", panels.output_size), ("weight_hr", H)):

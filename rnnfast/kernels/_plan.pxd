@@ -21,6 +21,10 @@ cdef struct Array3:
 cdef struct Plan:
     const Panels *panels
     ptrdiff_t B, T, steps, total
+    # The steps that are saved at once, in so many segments: see _segments.pyx. Of the open one: its steps, its compact rows,
+    # and how many rows after them still wait for their weight gradients. `room`: compact rows that there is memory for.
+    ptrdiff_t segment, segments, room
+    ptrdiff_t first_step, last_step, first_row, last_row, rest
     bint reverse, training, has_lengths
     int64_t *row
     int64_t *length

@@ -34,6 +34,8 @@ cdef int make_plan(Call call, const Panels *panels, ptrdiff_t B, ptrdiff_t T, le
     # Not T: without rows nothing bounds it.
     plan.steps = 0 if B == 0 else T if lengths is None else ordered[0]
     plan.total = B * plan.steps if lengths is None else ordered.sum()
+    plan.segment, plan.segments, plan.room = plan.steps, 1, plan.total
+    plan.first_step, plan.last_step, plan.first_row, plan.last_row, plan.rest = 0, plan.steps, 0, plan.total, 0
     call.order = Buffer.of(times(2 * (B + (plan.steps + 1 if counted else 0)), sizeof(int64_t)))
     plan.row = <int64_t *>call.order.start
     plan.length = plan.row + B

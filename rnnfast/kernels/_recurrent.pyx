@@ -15,6 +15,7 @@ from rnnfast.kernels._plan cimport (
     Array3, Call, Plan, active, array3, before, evenly, load_state, make_plan, move, offset, point, pointed, running, store_state,
     units_from, zero_beyond,
 )
+from rnnfast.kernels._segments cimport divide_steps, go_on, keep_states, kept_bytes, lay_out, open_segment, saved_bytes
 from rnnfast.kernels._tables cimport (
     MAX_PHASES, PLAIN_WIDTH, denormals_flush, denormals_restore, kernel_table, phase, product, rows, step,
 )
@@ -28,97 +29,66 @@ cdef enum:
     CHUNK_BYTES = 192 * 1024
 
 
-cdef struct Forward:
-    const Plan *plan
-    Team team
-    char **scratch  # one for each row slice
-    char **each  # room for pointers: 2 * chunk for each task
-    # Initial and final states, (B, H), contiguous.
-    char *h0
-    char *c0
-    char *hn
-    char *cn
-    ptrdiff_t chunk  # rows that the input product takes at once, at least one step's
-    ptrdiff_t row_scratch  # bytes that a running row takes, beside its gates
-    Interrupt interrupt
-
-
-# Bytes that a call takes beside what its caller gives.
-cdef struct Needs:
-    ptrdiff_t saved  # from forward to backward
-    ptrdiff_t scratch, each  # while it runs
-
-
-cdef int plan_forward(const Plan *plan, Forward *f, Needs *needs) except -1:
-    """Divide the work and count the bytes."""
+cdef int plan_forward(Plan *plan, Forward *f, Needs *needs) except -1:
+    """Divide the work and count the bytes that suffice for every segment. The first one is open then."""
     cdef const Panels *panels = plan.panels
-    cdef ptrdiff_t unit = unit_bytes(panels), output = output_bytes(panels), widest = 0, gates = 0, i
+    cdef ptrdiff_t gates = 0, k
     cdef int j
-    memset(f, 0, sizeof(Forward))
-    f.plan = plan
-    gather(&f.team, plan.B, plan.length, plan.total, panels.vectors, operations(panels), divides_units(panels))
-    for i in range(f.team.rows):
-        widest = max(widest, f.team.row[i + 1] - f.team.row[i])
     for j in range(panels.cell.phases):
-        f.chunk = max(f.chunk, row_bytes(panels, j))
         gates += row_bytes(panels, j)
-    f.chunk = max(widest, min(plan.total, CHUNK_BYTES // max(f.chunk, 1)))
     # All sizes here, and those of backward, are sums of a few of these at most.
-    times(plan.B + plan.total, 3 * gates + 8 * (unit + output + <ptrdiff_t>sizeof(char *)))
-    needs.each = 2 * f.chunk * f.team.rows * f.team.units * <ptrdiff_t>sizeof(char *)
-    needs.saved = 0
-    # For every row: two states and c, r h, shares of zoneout, and the second of two normalised products.
-    f.row_scratch = 3 * output + 3 * unit + (row_bytes(panels, 0) + 2 * panels.itemsize if panels.norm else 0)
-    needs.scratch = option_scratch(panels) + widest * f.row_scratch if panels.whole or not plan.training else 0
+    times(plan.B + plan.total, 3 * gates + 8 * (unit_bytes(panels) + output_bytes(panels) + <ptrdiff_t>sizeof(char *)))
+    memset(f, 0, sizeof(Forward))
+    memset(needs, 0, sizeof(Needs))
+    f.plan = plan
     if plan.training:
-        needs.saved = (plan.B + plan.total) * (output + (unit if panels.cell.has_c else 0)) + plan.total * gates
-        needs.saved += plan.total * unit if panels.cell.phases > 1 else 0
-        needs.saved += (plan.B + plan.total) * output if is_masked(plan) else 0
-        needs.saved += plan.total * gates if plan.is_traced else 0
-        needs.saved += plan.total * 2 * (row_bytes(panels, 0) + panels.itemsize) if panels.norm else 0
-    else:
-        needs.scratch += f.chunk * gates
-    needs.scratch = f.team.rows * ((needs.scratch + 63) & ~<ptrdiff_t>63)
+        needs.saved = saved_bytes(plan)
+    for k in range(plan.segments - 1, -1, -1):
+        if plan.segments > 1:
+            open_segment(plan, k)
+        divide_forward(f)
+        needs.scratch = max(needs.scratch, f.team.rows * f.slice_scratch)
+        needs.each = max(needs.each, 2 * f.chunk * f.team.rows * f.team.units * <ptrdiff_t>sizeof(char *))
     return 0
 
 
-cdef bint is_masked(const Plan *plan) noexcept nogil:
-    """Whether recurrent dropout has a mask in this call."""
-    return plan.draws and plan.panels.recurrent_dropout > 0
+cdef void divide_forward(Forward *f) noexcept nogil:
+    """Divide the work of the open segment."""
+    cdef const Plan *plan = f.plan
+    cdef const Panels *panels = plan.panels
+    cdef ptrdiff_t unit = unit_bytes(panels), output = output_bytes(panels), widest = 0, gates = 0, i
+    cdef ptrdiff_t total = plan.last_row - plan.first_row
+    cdef int j
+    gather(&f.team, plan.B, plan.length, plan.first_step, plan.last_step, total, panels.vectors, operations(panels),
+           divides_units(panels))
+    for i in range(f.team.rows):
+        widest = max(widest, f.team.row[i + 1] - f.team.row[i])
+    f.chunk = 1
+    for j in range(panels.cell.phases):
+        f.chunk = max(f.chunk, row_bytes(panels, j))
+        gates += row_bytes(panels, j)
+    f.chunk = max(widest, min(total, CHUNK_BYTES // f.chunk))
+    # For every row: two states and c, r h, shares of zoneout, and the second of two normalised products.
+    f.row_scratch = 3 * output + 3 * unit + (row_bytes(panels, 0) + 2 * panels.itemsize if panels.norm else 0)
+    f.slice_scratch = option_scratch(panels) + widest * f.row_scratch if panels.whole or not plan.training else 0
+    if not plan.training:
+        f.slice_scratch += f.chunk * gates
+    f.slice_scratch = (f.slice_scratch + 63) & ~<ptrdiff_t>63
+
+
+cdef void run_forward(Forward *f) noexcept nogil:
+    """Run the open segment, which is divided."""
+    cdef char *scratches[MAX_WORKERS]
+    cdef ptrdiff_t i
+    for i in range(f.team.rows):
+        scratches[i] = f.memory + i * f.slice_scratch
+    f.scratch = scratches
+    run_team(forward_slice, f, &f.team)
 
 
 cdef ptrdiff_t divides_units(const Panels *panels) noexcept nogil:
     """Whether threads may share the units of one row: not where arithmetic runs on whole rows."""
     return not panels.whole and panels.recurrent_dropout == 0
-
-
-cdef void lay_out(Plan *plan, char *at) noexcept nogil:
-    """Where the states and gates are saved."""
-    cdef const Panels *panels = plan.panels
-    cdef ptrdiff_t unit = unit_bytes(panels), output = output_bytes(panels)
-    plan.h = at
-    at += (plan.B + plan.total) * output
-    if panels.cell.has_c:
-        plan.c = at
-        at += (plan.B + plan.total) * unit
-    plan.gates[0] = plan.x_gates = plan.h_gates = at
-    at += plan.total * row_bytes(panels, 0)
-    if panels.cell.phases > 1:
-        plan.gates[1] = at
-        plan.between = at + plan.total * row_bytes(panels, 1)
-        at = plan.between + plan.total * unit
-    if is_masked(plan):
-        plan.mask = at
-        plan.masked = at + plan.B * output
-        at = plan.masked + plan.total * output
-    if panels.norm:
-        plan.x_gates = at
-        plan.h_gates = at + plan.total * row_bytes(panels, 0)
-        plan.stats = plan.h_gates + plan.total * row_bytes(panels, 0)
-        at = plan.stats + plan.total * 2 * panels.itemsize
-    if plan.is_traced:
-        plan.traced[0] = at
-        plan.traced[1] = at + plan.total * row_bytes(panels, 0)
 
 
 cdef void forward_slice(void *context, int index) noexcept nogil:
@@ -137,7 +107,7 @@ cdef void forward_rows(Forward *f, const Plan *plan, int index, ptrdiff_t first,
     cdef ptrdiff_t size = panels.itemsize, vector = panels.lanes * size, unit = unit_bytes(panels), output = output_bytes(panels)
     cdef ptrdiff_t H = panels.hidden_size, P = panels.output_size, skip = from_vector * vector
     cdef ptrdiff_t own = units_from(panels, from_vector, to_vector)
-    cdef ptrdiff_t s = 0, end, done, n, taken, at, r, row, width = last - first
+    cdef ptrdiff_t s = plan.first_step, end, done, n, taken, at, r, row, width = last - first
     cdef int j, phases = panels.cell.phases
     cdef bint has_c = panels.cell.has_c, leads = from_vector == 0
     cdef char **x_rows = f.each + 2 * index * f.chunk
@@ -177,7 +147,7 @@ cdef void forward_rows(Forward *f, const Plan *plan, int index, ptrdiff_t first,
             # Whole vectors, here and in draw_zones: what lies beyond the units meets their gradients.
             table.passes.dropout(plan.mask + n * output, panels.ones, panels.output_vectors * panels.lanes, 0,
                                  <uint32_t>plan.row[n], &plan.dropout)
-    if leads:
+    if leads and s == 0 and not f.again:
         for n in range(width):
             load_state(table, h + n * output, f.h0, plan.row[first + n], P, size)
             if has_c:
@@ -189,10 +159,10 @@ cdef void forward_rows(Forward *f, const Plan *plan, int index, ptrdiff_t first,
     if not meet_team(&f.team, index, &f.interrupt):
         return
 
-    while s < plan.steps and active(plan, s) > first and not interrupted(&f.interrupt):
+    while s < plan.last_step and active(plan, s) > first and not interrupted(&f.interrupt):
         # As many steps as fit the chunk, and at least one.
         taken, end = 0, s
-        while end < plan.steps and active(plan, end) > first:
+        while end < plan.last_step and active(plan, end) > first:
             n = running(plan, end, last) - first
             if taken + n > f.chunk:
                 break
@@ -255,6 +225,8 @@ cdef void forward_rows(Forward *f, const Plan *plan, int index, ptrdiff_t first,
                 if not meet_team(&f.team, index, &f.interrupt):
                     return
                 operand = evenly(between, unit)
+            if f.again:
+                continue
             point(plan, &plan.y, done, first, first + n, x_rows)
             move(x_rows, n, from_vector * panels.lanes * plan.y.element)
             user = pointed(x_rows)
@@ -370,7 +342,7 @@ cdef void set_dropout(dropout_options *to, double share, double scale, uint64_t 
 
 
 def forward(Packed packed not None, cnp.ndarray x, h0, c0, lengths, bint reverse, cnp.ndarray y, cnp.ndarray hn, cn, bint training,
-            uint64_t key=0, uint32_t stream=0, bint trace=False):
+            uint64_t key=0, uint32_t stream=0, bint trace=False, ptrdiff_t segment=0):
     """Run one direction over a batch of sequences. The caller (ops.py) has checked every argument.
 
     Parameters
@@ -394,6 +366,9 @@ def forward(Packed packed not None, cnp.ndarray x, h0, c0, lengths, bint reverse
     stream : int
     trace : bool
         With training and weights packed for it: keep what enters each activation too, for `_trace.read`, and draw no masks.
+    segment : int
+        With training and where not 0: keep nothing but the states before every so many steps; `backward` runs the steps
+        again, so many at a time.
 
     Returns
     -------
@@ -404,17 +379,20 @@ def forward(Packed packed not None, cnp.ndarray x, h0, c0, lengths, bint reverse
     cdef Plan *plan = &call.plan
     cdef Forward f
     cdef Needs needs
-    cdef char *scratches[MAX_WORKERS]
-    cdef Buffer scratch, each
-    cdef ptrdiff_t i
+    cdef Buffer scratch, each, saved
+    cdef char *kept
+    cdef ptrdiff_t k
     make_plan(call, &packed.panels, cnp.PyArray_DIM(x, 0), cnp.PyArray_DIM(x, 1), lengths, reverse, training)
     plan.is_traced, plan.draws = trace, training and not trace
+    if training and not trace:
+        divide_steps(plan, segment)
     plan_forward(plan, &f, &needs)
     plan.x, plan.y = array3(x), array3(y)
     if training:
         call.packed, call.x = packed, x
-        call.saved = Buffer.of(needs.saved)
-        lay_out(plan, call.saved.start)
+        saved = Buffer.of(needs.saved)
+        call.saved = saved if plan.segments == 1 else Buffer.of(kept_bytes(plan))
+        lay_out(plan, saved.start)
         set_dropout(&plan.zone_h, 1 - packed.panels.zone_h, 1, key, stream)
         set_dropout(&plan.zone_c, 1 - packed.panels.zone_c, 1, key, stream + 1)
         set_dropout(&plan.dropout, packed.panels.recurrent_dropout, 1 / (1 - packed.panels.recurrent_dropout), key, stream + 2)
@@ -424,19 +402,27 @@ def forward(Packed packed not None, cnp.ndarray x, h0, c0, lengths, bint reverse
     f.cn = cnp.PyArray_BYTES(<cnp.ndarray>cn) if cn is not None else NULL
     each = Buffer.of(needs.each)
     scratch = Buffer.of(needs.scratch)
-    f.each, f.scratch = <char **>each.start, scratches
-    for i in range(f.team.rows):
-        scratches[i] = scratch.start + i * (needs.scratch // f.team.rows)
+    f.each, f.memory = <char **>each.start, scratch.start
     with nogil:
         if plan.has_lengths:
             zero_beyond(plan, &plan.y, packed.panels.output_size)
         watch(&f.interrupt)
-        run_team(forward_slice, &f, &f.team)
+        if plan.segments == 1:
+            run_forward(&f)
+        else:
+            kept = call.saved.start
+            for k in range(plan.segments):
+                go_on(plan, k, saved.start)
+                divide_forward(&f)
+                run_forward(&f)
+                kept += keep_states(plan, kept)
+                if interrupted(&f.interrupt):
+                    break
     end_watch(&f.interrupt)
     return call if training else None
 
 
-def explain(Packed packed not None, ptrdiff_t B, ptrdiff_t T, lengths, bint training):
+def explain(Packed packed not None, ptrdiff_t B, ptrdiff_t T, lengths, bint training, ptrdiff_t segment=0):
     """How `forward` would divide its time loop, and the bytes that it would take.
 
     Returns
@@ -449,12 +435,15 @@ def explain(Packed packed not None, ptrdiff_t B, ptrdiff_t T, lengths, bint trai
     cdef Needs needs
     make_plan(call, &packed.panels, B, T, lengths, False, training)
     call.plan.draws = training
+    if training:
+        divide_steps(&call.plan, segment)
     plan_forward(&call.plan, &f, &needs)
+    whole = call.plan.segments == 1
     return {
         "row_slices": f.team.rows, "unit_slices": f.team.units, "packed": packed.memory.size, "steps": call.plan.total,
         "operations": <ptrdiff_t>operations(&packed.panels),
-        "saved": needs.saved + call.order.size if training else 0,
-        "scratch": needs.scratch + needs.each + (0 if training else call.order.size),
+        "saved": (needs.saved if whole else kept_bytes(&call.plan)) + call.order.size if training else 0,
+        "scratch": needs.scratch + needs.each + (0 if whole else needs.saved) + (0 if training else call.order.size),
     }
 
 
@@ -464,7 +453,7 @@ def worth_side_by_side(Packed packed not None, ptrdiff_t B, ptrdiff_t T):
     cdef Team team
     cdef cnp.ndarray lengths = np.full(B, T, np.int64)
     cdef double work = operations(&packed.panels)
-    gather(&team, B, <int64_t *>cnp.PyArray_DATA(lengths), B * T, packed.panels.vectors, work, divides_units(&packed.panels))
+    gather(&team, B, <int64_t *>cnp.PyArray_DATA(lengths), 0, T, B * T, packed.panels.vectors, work, divides_units(&packed.panels))
     return 2 * team.rows * team.units <= get_num_threads() and threads_for(work * B * T) > 1
 
 

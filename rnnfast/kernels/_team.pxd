@@ -15,10 +15,11 @@ cdef struct Team:
     meeting where[MAX_WORKERS]
 
 
-# Plan a team for B sequences of these lengths (falling; their sum is `total`), whose loop does so many floating-point
-# operations for each step of a row, over so many vectors of units, which threads may share or not.
-cdef void gather(Team *team, ptrdiff_t B, const int64_t *length, ptrdiff_t total, ptrdiff_t vectors, double operations,
-                 bint divides_units) noexcept nogil
+# Plan a team for the steps [first, last) of B sequences of these lengths (falling), which are so many steps in `total`,
+# whose loop does so many floating-point operations for each step of a row, over so many vectors of units, which threads may
+# share or not.
+cdef void gather(Team *team, ptrdiff_t B, const int64_t *length, ptrdiff_t first, ptrdiff_t last, ptrdiff_t total,
+                 ptrdiff_t vectors, double operations, bint divides_units) noexcept nogil
 
 # Run the tasks. Where the threads for unit slices are not to be had, the row slices alone run, each with all units.
 cdef void run_team(Task task, void *context, Team *team) noexcept nogil

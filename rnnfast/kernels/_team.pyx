@@ -10,21 +10,21 @@ cdef enum:
     ENOUGH_ROWS = 8
 
 
-cdef void gather(Team *team, ptrdiff_t B, const int64_t *length, ptrdiff_t total, ptrdiff_t vectors, double operations,
-                 bint divides_units) noexcept nogil:
+cdef void gather(Team *team, ptrdiff_t B, const int64_t *length, ptrdiff_t first, ptrdiff_t last, ptrdiff_t total,
+                 ptrdiff_t vectors, double operations, bint divides_units) noexcept nogil:
     cdef ptrdiff_t threads = min(<ptrdiff_t>MAX_WORKERS, <ptrdiff_t>threads_for(operations * total)), panels
-    cdef ptrdiff_t i, j = 0, done = 0, steps = length[0] if B > 0 else 0
+    cdef ptrdiff_t i, j = 0, done = 0
     memset(team, 0, sizeof(Team))
     panels = (vectors + PLAIN_WIDTH - 1) // PLAIN_WIDTH if divides_units else 1
     team.rows = <int>max(<ptrdiff_t>1, min(threads, B // ENOUGH_ROWS))
     team.units = <int>max(<ptrdiff_t>1, min(threads // team.rows, panels))
-    if steps > 0:
-        team.units = worth_meeting(operations * total / steps / team.rows, team.units)
+    if last > first:
+        team.units = worth_meeting(operations * total / (last - first) / team.rows, team.units)
     if team.units == 1:
         team.rows = <int>max(<ptrdiff_t>1, min(threads, B))
     for i in range(1, team.rows):
         while j < B and done * team.rows < total * i:
-            done += length[j]
+            done += max(<ptrdiff_t>0, min(<ptrdiff_t>length[j], last) - first)
             j += 1
         team.row[i] = j
     team.row[team.rows] = B

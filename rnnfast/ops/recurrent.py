@@ -148,6 +148,7 @@ def forward(
     packed: Packed | None = None,
     final: tuple[Array, ...] | None = None,
     noise: tuple[int, int] = (0, 0),
+    segment: int = 0,
     **options: Any,
 ) -> tuple[Array, Any, Saved | None]:
     """Run one direction over a batch of sequences. Equations: :func:`rnnfast.reference.forward`.
@@ -175,6 +176,9 @@ def forward(
     noise : (int, int)
         Key (64 bits) and stream (32 bits, with the two numbers after it this call's own) of the masks of zoneout and
         recurrent dropout, which `save` alone draws: they depend on these and on the place in the batch alone.
+    segment : int
+        With `save` and where not 0: keep the states before every so many steps instead of all gates and states.
+        `backward` runs these steps again, so many at a time, and gives the same gradients to the last bit.
     **options
         The cell's variant, as in `pack`.
 
@@ -237,7 +241,7 @@ def forward(
             c0 = c0.copy()
     hn, cn = _states(final, "final", cell, B, widths, dtype)
     written = y if y.flags.aligned else np.empty((B, T, P), dtype)
-    call = _recurrent.forward(packed, x, h0, c0, lengths, bool(reverse), written, hn, cn, bool(save), *noise)
+    call = _recurrent.forward(packed, x, h0, c0, lengths, bool(reverse), written, hn, cn, bool(save), *noise, segment=segment)
     if written is not y:
         y[...] = written
     saved = None
