@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 import rnnfast
+from rnnfast.kernels import _threads
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -23,3 +24,12 @@ def keep_threads():
     before = rnnfast.get_num_threads()
     yield
     rnnfast.set_num_threads(before)
+
+
+@pytest.fixture
+def always_divided():
+    """Every call is divided among the threads, however small it is; at least one must have been."""
+    before, calls = _threads._set_worth_a_thread(0.0), _threads._divided_calls()
+    yield
+    _threads._set_worth_a_thread(before)
+    assert _threads._divided_calls() > calls

@@ -1,4 +1,4 @@
-# Nothing for Python: forward and backward cimport where they save.
+# Nothing for Python: other modules cimport where a call in training saves.
 """What a call in training saves: of all its steps at once, or of one segment of them at a time, all in the same memory.
 
 With several segments, forward keeps the states before each of them alone. Backward goes from the last segment to the first,

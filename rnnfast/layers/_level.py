@@ -102,6 +102,7 @@ class Level:
         lengths: Any,
         key: Any,
         valid: ValidSteps | None = None,
+        segment: int = 0,
     ) -> LevelCall:
         """Write the output for x (B, T, I) to y; with a key, for training.
 
@@ -113,6 +114,8 @@ class Level:
             Where it starts, and where its last state is written.
         valid : ValidSteps, optional
             Where the steps of y belong that x has in front.
+        segment : int
+            The steps that backward runs again at once; 0: none, and all is kept.
         """
         call, inner = LevelCall(), x
         training = call.training = key is not None
@@ -147,6 +150,7 @@ class Level:
                 packed=packed[i],
                 final=final[i],
                 noise=self.directions[i].noise(key, 2 * self.number + i),
+                segment=segment,
                 **self.directions[i].options,
             )[2]
 

@@ -1,5 +1,6 @@
 """The options that the recurrent layers share: what they mean, and their checks."""
 
+import math
 from typing import Any, TypedDict
 
 import numpy as np
@@ -38,6 +39,11 @@ ARGUMENTS = """
         Whether the initial state, where none is given, is a parameter; at first zero.
     padding : "zeros" or "hold"
         What y holds at steps that are not valid: see a call.
+    recompute : None, True or int
+        How training remembers. None: gates and states of all steps. Otherwise the states before each segment of so many
+        steps, True: √T of them; `backward` runs the segments again, one after another (Chen et al. 2016). Memory then
+        grows with √T, beside x and y, for about 1.3 times the time; gradients are equal to the last bit. It is an
+        attribute too, which may be set between calls.
     dtype : str
         "float32" or "float64".
     seed : None, int or numpy.random.Generator
@@ -65,6 +71,7 @@ class GridOptions(TypedDict, total=False):
     residual: bool | str
     learned_state: bool
     padding: str
+    recompute: bool | int | None
     dtype: Any
     seed: Any
 
@@ -113,6 +120,21 @@ def widths(hidden_size: Any, num_layers: Any) -> tuple[int, ...]:
             f"num_layers={num_layers}"
         )
     return tuple(_check.size(width, "hidden_size") for width in hidden_size)
+
+
+def check_recompute(value: Any) -> bool | int | None:
+    """None, True or a number of steps."""
+    if value is None or isinstance(value, (bool, np.bool_)):
+        return bool(value) or None
+    return _check.size(value, "recompute")
+
+
+def segment_of(recompute: Any, steps: int) -> int:
+    """The steps that `backward` runs again at once in sequences of so many; 0: none."""
+    checked = check_recompute(recompute)
+    if checked is None or steps == 0:
+        return 0
+    return math.isqrt(steps - 1) + 1 if checked is True else min(checked, steps)
 
 
 def check_residual(value: Any) -> bool | str:

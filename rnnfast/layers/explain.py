@@ -9,6 +9,7 @@ from rnnfast import ops
 from rnnfast.kernels import _gradients, _recurrent, _runtime
 from rnnfast.kernels._threads import get_num_threads
 from rnnfast.layers import _check
+from rnnfast.layers._options import segment_of
 
 if TYPE_CHECKING:
     from rnnfast.layers.recurrent import Recurrent
@@ -26,13 +27,16 @@ class Plan:
     steps : int
         Steps of all sequences: the sum of their lengths.
     operations : float
-        Floating-point operations of the matrix products of one inference; training has three times as many.
+        Floating-point operations of the matrix products of one inference; training has three times as many, four times
+        with `segment`.
     threads : int
         Set by `rnnfast.set_num_threads`.
     row_slices, unit_slices : int
         Into how many parts a time loop divides the rows of the batch, and the units: as many threads as their product.
     side_by_side : bool
         Whether the two directions run at the same time.
+    segment : int
+        The steps that `backward` runs again at once, where the layer's `recompute` says so and there are more; else 0.
     parameters : int
     packed_inference, packed_training : int
         The packed copy of the weights that is kept while they do not change.
@@ -56,6 +60,7 @@ class Plan:
     row_slices: int
     unit_slices: int
     side_by_side: bool
+    segment: int
     parameters: int
     packed_inference: int
     packed_training: int
@@ -65,17 +70,19 @@ class Plan:
     backward: int
 
     def __str__(self) -> str:
+        training = 4 if self.segment else 3
+        again = f", segments of {self.segment} steps run again" if self.segment else ""
         beside = ", directions side by side" if self.side_by_side else ""
         rows = [
             ("kernel", f"{self.cell}, {self.dtype}, {self.instruction_set}"),
             ("steps", f"{self.steps:,}"),
-            ("arithmetic", f"{self.operations / 1e6:,.1f} Mflop, in training {3 * self.operations / 1e6:,.1f}"),
+            ("arithmetic", f"{self.operations / 1e6:,.1f} Mflop, in training {training * self.operations / 1e6:,.1f}"),
             ("threads", f"{self.row_slices} x {self.unit_slices} (rows x units) of {self.threads}{beside}"),
             ("parameters", _bytes(self.parameters)),
             ("packed", f"{_bytes(self.packed_inference)}, for training {_bytes(self.packed_training)}"),
             ("output", _bytes(self.output)),
             ("inference", f"{_bytes(self.inference)} while it runs"),
-            ("training", f"{_bytes(self.training)} from forward to backward"),
+            ("training", f"{_bytes(self.training)} from forward to backward{again}"),
             ("backward", f"{_bytes(self.backward)} while it runs"),
         ]
         return "\n".join(f"{name:<12}{value}" for name, value in rows)
@@ -86,6 +93,7 @@ def plan(layer: Recurrent, batch_size: int, seq_len: int, lengths: Any = None) -
     B, T = _check.size(batch_size, "batch_size"), _check.size(seq_len, "seq_len")
     ends = None if lengths is None else ops.sequence_lengths(lengths, (B, T))
     D, size = 1 + layer.bidirectional, layer.block.dtype.itemsize
+    segment = segment_of(layer.recompute, T)
     outputs = [B * T * level.output_size * size for level in layer._levels]
     packed_inference = packed_training = scratch = saved = backward = 0
     work, first, beside = 0.0, dict[str, int](), False
@@ -93,14 +101,14 @@ def plan(layer: Recurrent, batch_size: int, seq_len: int, lengths: Any = None) -
         weights = direction.weights(layer.block)
         packed = ops.pack(layer.cell, weights, **direction.options, training=True)
         inference = _recurrent.explain(packed, B, T, ends, False)
-        training = _recurrent.explain(packed, B, T, ends, True)
+        training = _recurrent.explain(packed, B, T, ends, True, segment)
         if not first:
             first, beside = training, D == 2 and _recurrent.worth_side_by_side(packed, B, T)
         packed_training += packed.nbytes
         packed_inference += ops.pack(layer.cell, weights, **direction.options).nbytes
         saved += training["saved"]
         scratch = max(scratch, inference["scratch"])
-        backward = max(backward, training["scratch"], _gradients.explain(packed, B, T, ends))
+        backward = max(backward, training["scratch"], _gradients.explain(packed, B, T, ends, segment))
         work += float(training["operations"])
     together = 2 if beside else 1
     around = [sum(level.numbers(B, T)[i] for level in layer._levels) * size for i in (0, 1)]
@@ -115,6 +123,7 @@ def plan(layer: Recurrent, batch_size: int, seq_len: int, lengths: Any = None) -
         row_slices=first["row_slices"],
         unit_slices=first["unit_slices"],
         side_by_side=beside,
+        segment=segment if segment < first["longest"] else 0,
         parameters=layer.block.data.nbytes,
         packed_inference=packed_inference,
         packed_training=packed_training,

@@ -15,7 +15,7 @@ from rnnfast.layers._grid import Masks, Orientation, StateForm
 from rnnfast.layers._inside import Inside
 from rnnfast.layers._level import Level, LevelCall
 from rnnfast.layers._merge import KINDS, check_merge
-from rnnfast.layers._options import check_residual, widths
+from rnnfast.layers._options import check_recompute, check_residual, segment_of, widths
 from rnnfast.layers._valid import ValidSteps, check_mask
 from rnnfast.ops._arrays import overlaps_itself
 
@@ -25,7 +25,7 @@ Array = np.ndarray
 # Written to a plan only where they differ from this, so that plain layers can be read by older versions.
 _LATER = {
     "reverse": False, "merge": "concat", "input_dropout": 0.0, "weight_drop": 0.0, "residual": False,
-    "learned_state": False, "padding": "zeros", "forget_bias": 1.0, "proj_size": 0,
+    "learned_state": False, "padding": "zeros", "recompute": None, "forget_bias": 1.0, "proj_size": 0,
 }  # fmt: skip
 
 
@@ -53,6 +53,7 @@ class Recurrent(Inside, StatefulLayer):
     cell: str
     block: Block
     num_directions: int
+    recompute: bool | int | None = None
 
     def __init__(
         self,
@@ -72,6 +73,7 @@ class Recurrent(Inside, StatefulLayer):
         residual: bool | str = False,
         learned_state: bool = False,
         padding: str = "zeros",
+        recompute: bool | int | None = None,
         dtype: Any = "float32",
         seed: Any = None,
     ):
@@ -85,6 +87,7 @@ class Recurrent(Inside, StatefulLayer):
         self.input_dropout = _check.probability(input_dropout, "input_dropout")
         self.weight_drop = _check.probability(weight_drop, "weight_drop")
         self.residual, self.learned_state = check_residual(residual), bool(learned_state)
+        self.recompute = check_recompute(recompute)
         self.options, self.first = dict(options), dict(first)
         ops.kind(self.cell, **options)
         self._check_combination()
@@ -362,6 +365,7 @@ class Recurrent(Inside, StatefulLayer):
             valid = None if valid.plain else valid
         memory, final = self._form.room(B, dtype)
         saved = Saved([], restore, B, valid, learned)
+        segment = 0 if key is None else segment_of(self.recompute, x.shape[1])
         for level in self._levels:
             last, at = level is self._levels[-1], level.at
             if last:
@@ -372,7 +376,16 @@ class Recurrent(Inside, StatefulLayer):
                 own = empty((*x.shape[:-1], level.output_size), dtype)
             saved.calls.append(
                 level.forward(
-                    self.block, self._cache_packed, x, own, given[at], final[at], lengths, key, valid if last else None
+                    self.block,
+                    self._cache_packed,
+                    x,
+                    own,
+                    given[at],
+                    final[at],
+                    lengths,
+                    key,
+                    valid if last else None,
+                    segment,
                 )
             )
             x = own

@@ -241,7 +241,9 @@ def forward(
             c0 = c0.copy()
     hn, cn = _states(final, "final", cell, B, widths, dtype)
     written = y if y.flags.aligned else np.empty((B, T, P), dtype)
-    call = _recurrent.forward(packed, x, h0, c0, lengths, bool(reverse), written, hn, cn, bool(save), *noise, segment=segment)
+    call = _recurrent.forward(
+        packed, x, h0, c0, lengths, bool(reverse), written, hn, cn, bool(save), *noise, segment=segment
+    )
     if written is not y:
         y[...] = written
     saved = None

@@ -15,15 +15,6 @@ CELLS = [("rnn", {}), ("lstm", {}), ("gru", {}), ("gru", {"reset": "before"})]
 cells = pytest.mark.parametrize(("cell", "options"), CELLS, ids=["rnn", "lstm", "gru", "gru_before"])
 
 
-@pytest.fixture
-def always_divided():
-    """Every call is divided among the threads, however small it is; at least one must have been."""
-    before, calls = _threads._set_worth_a_thread(0.0), _threads._divided_calls()
-    yield
-    _threads._set_worth_a_thread(before)
-    assert _threads._divided_calls() > calls
-
-
 @cells
 @pytest.mark.parametrize("lengths", [False, True], ids=["full", "ragged"])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

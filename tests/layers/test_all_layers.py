@@ -62,7 +62,7 @@ GATED = {"recurrent_activation": ["hard_sigmoid", 0.3, 0.5], **CELL}
 SEQUENCE, STEP = (4, 5, 3), (4, 3)
 CASES: dict[str, list[Case]] = {
     "RNN": [
-        case(SEQUENCE, params=12 + 16 + 4, input_size=3, hidden_size=4, padding="hold", reverse=True),
+        case(SEQUENCE, params=12 + 16 + 4, input_size=3, hidden_size=4, padding="hold", recompute=2, reverse=True),
         case(SEQUENCE, params=2 * (9 + 9 + 3) * 2, input_size=3, hidden_size=3, activation="relu", **GRID),
         case(SEQUENCE, params=32, input_size=3, hidden_size=4, **CELL),
     ],
@@ -75,6 +75,7 @@ CASES: dict[str, list[Case]] = {
             forget_bias=2.0,
             bias="double",
             padding="hold",
+            recompute=2,
             reverse=True,
         ),
         case(SEQUENCE, params=2 * 2 * (4 * 18 + 6), input_size=3, hidden_size=3, **GRID),
@@ -103,17 +104,20 @@ CASES: dict[str, list[Case]] = {
             reset="before",
             update="new",
             padding="hold",
+            recompute=2,
             reverse=True,
         ),
         case(SEQUENCE, params=2 * 2 * (3 * 18 + 3), input_size=3, hidden_size=3, **GRID),
         case(SEQUENCE, params=12 * 8 + 4 + 24, input_size=3, hidden_size=4, layer_norm=True, **GATED),
     ],
     "IndRNN": [
-        case(SEQUENCE, params=12 + 4 + 4, input_size=3, hidden_size=4, padding="hold", reverse=True, **CELL),
+        case(
+            SEQUENCE, params=12 + 4 + 4, input_size=3, hidden_size=4, padding="hold", recompute=2, reverse=True, **CELL
+        ),
         case(SEQUENCE, params=2 * 2 * (9 + 3 + 3), input_size=3, hidden_size=3, **GRID),
     ],
     "MGU": [
-        case(SEQUENCE, params=2 * 32, input_size=3, hidden_size=4, padding="hold", reverse=True, **GATED),
+        case(SEQUENCE, params=2 * 32, input_size=3, hidden_size=4, padding="hold", recompute=2, reverse=True, **GATED),
         case(SEQUENCE, params=2 * 2 * (2 * 18 + 3), input_size=3, hidden_size=3, **GRID),
     ],
     "RNNCell": [case(STEP, params=12 + 16, input_size=3, hidden_size=4, activation="relu", bias=False)],

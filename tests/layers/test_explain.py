@@ -63,6 +63,45 @@ def test_bytes_are_what_the_allocator_hands_out(layers, reset):
     assert allocated() - before < 1e5
 
 
+@pytest.mark.parametrize(
+    ("cls", "options"), [(rf.RNN, {}), (rf.LSTM, {}), (rf.GRU, {"reset": "before", "zoneout": 0.1})]
+)
+def test_recomputing_memory_grows_with_the_root(cls, options):
+    B, H = 1, 32  # too little for huge pages
+
+    def kept(T, recompute):
+        """Bytes between forward and backward beside y, by the allocator and by `explain`."""
+        layer = cls(8, H, **options, recompute=recompute, seed=0)
+        x = np.ones((B, T, 8), "f")
+        layer.forward(x)  # packs the weights
+        _memory.release_memory()
+        before = allocated()
+        output, backward = layer.forward(x)
+        _memory.release_memory()
+        plan = layer.explain(B, T)
+        _memory.release_memory()
+        found = allocated() - before - plan.output
+        assert found == pytest.approx(plan.training, rel=0.02, abs=1e4)
+        del output, backward
+        return found, plan
+
+    (whole, of_whole), (root, of_root), (_, of_longer) = kept(4096, None), kept(4096, True), kept(4 * 4096, True)
+    states = 2 if cls is rf.LSTM else 1
+    assert of_root.segment == 64
+    assert of_root.training == 64 * B * states * H * 4 + 16 * B
+    assert of_longer.training < 2.1 * of_root.training
+    assert of_longer.backward < 2.1 * of_root.backward
+    assert root < whole / 20
+    assert of_root.training + of_root.backward < of_whole.training / 4
+    print(
+        cls,
+        root / whole,
+        (of_root.training + of_root.backward) / (of_whole.training + of_whole.backward),
+        of_root,
+        of_whole,
+    )
+
+
 @pytest.mark.parametrize("lengths", [None, [1000] * 3 + [7]])
 def test_inference_takes_no_more_for_longer_sequences(lengths):
     rf.set_num_threads(1)

@@ -1,0 +1,1 @@
+# Nothing for Python: other modules cimport where a call in training saves.
