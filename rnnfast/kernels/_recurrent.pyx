@@ -428,7 +428,8 @@ def explain(Packed packed not None, ptrdiff_t B, ptrdiff_t T, lengths, bint trai
     Returns
     -------
     dict of str to int
-        slices of the rows and of the units; packed, saved and scratch bytes; steps of all rows, and of the longest; the operations of one.
+        slices of the rows and of the units; packed, saved and scratch bytes; steps of all rows, and of the longest; the
+        operations of one.
     """
     cdef Call call = Call.__new__(Call)
     cdef Forward f
@@ -440,7 +441,8 @@ def explain(Packed packed not None, ptrdiff_t B, ptrdiff_t T, lengths, bint trai
     plan_forward(&call.plan, &f, &needs)
     whole = call.plan.segments == 1
     return {
-        "row_slices": f.team.rows, "unit_slices": f.team.units, "packed": packed.memory.size, "steps": call.plan.total, "longest": call.plan.steps,
+        "row_slices": f.team.rows, "unit_slices": f.team.units, "packed": packed.memory.size, "steps": call.plan.total,
+        "longest": call.plan.steps,
         "operations": <ptrdiff_t>operations(&packed.panels),
         "saved": (needs.saved if whole else kept_bytes(&call.plan)) + call.order.size if training else 0,
         "scratch": needs.scratch + needs.each + (0 if whole else needs.saved) + (0 if training else call.order.size),
