@@ -106,20 +106,23 @@ def adam(params, grads, m, v):
 
 
 @pytest.mark.parametrize(
-    ("numpy", "rnnfast", "moments"),
+    ("numpy", "rule", "numbers", "states"),
     [
-        (sgd, lambda *arrays: ops.sgd_step(*arrays, learning_rate=1e-3, momentum=0.9), 1),
-        (adam, lambda *arrays: ops.adam_step(*arrays, learning_rate=1e-3, step=1), 2),
+        (sgd, "momentum", (1e-3, 0.9), 1),
+        (adam, "adam", (1e-3 / 0.1, 0.1, 0.999, 0.001, 0.001**-0.5, 1e-8), 2),
     ],
     ids=["sgd", "adam"],
 )
-def test_optimizer_step(race, numpy, rnnfast, moments, system):
-    arrays = [*normal(2, 300_000), *np.zeros((moments, 300_000), np.float32)]
+def test_optimizer_step(race, numpy, rule, numbers, states, system):
+    arrays = [*normal(2, 300_000), *np.zeros((states, 300_000), np.float32)]
     exact = [array.astype(np.float64) for array in arrays]
     numpy(*exact)
 
     def call():
-        {"rnnfast": rnnfast, "numpy": numpy}[system](*arrays)
+        if system == "numpy":
+            numpy(*arrays)
+        else:
+            ops.update(rule, *arrays[:2], arrays[2:], numbers)
         return arrays
 
     race(f"{numpy.__name__}-300000", call, exact)

@@ -1,11 +1,18 @@
 cimport numpy as cnp
 from libc.stdint cimport int64_t, uint8_t
 
-from rnnfast.kernels._passes_table cimport adam_options, dropout_options, map_function, passes, sgd_options
+from rnnfast.kernels._passes_table cimport (
+    UPDATE_STATES,
+    dropout_options,
+    map_function,
+    passes,
+    update_function,
+    update_options,
+)
 
 
 cdef enum Kind:
-    MAP, SUM_OF_SQUARES, SQUARED_ERROR, CROSS_ENTROPY, SGD, ADAM, DROPOUT
+    MAP, SUM_OF_SQUARES, SQUARED_ERROR, CROSS_ENTROPY, UPDATE, DROPOUT
 
 
 # One pass: which, over what, and how it is cut into tasks. `count` elements, or rows of `width` elements.
@@ -17,13 +24,12 @@ cdef struct Pass:
     char *to
     const char *source
     const char *other
-    char *first_state
-    char *second_state
     const uint8_t *mask
     const int64_t *targets
     double *sums
-    const sgd_options *sgd
-    const adam_options *adam
+    void *states[UPDATE_STATES]
+    update_function rule
+    const update_options *update
     const dropout_options *dropout
     Py_ssize_t steps, to_row, to_step, source_row, source_step
 

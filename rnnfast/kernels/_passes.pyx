@@ -13,7 +13,7 @@ from rnnfast.kernels._memory import empty
 cimport numpy as cnp
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
-from rnnfast.kernels._passes_table cimport PASS_BLOCK, dropout_options, map_function
+from rnnfast.kernels._passes_table cimport PASS_BLOCK, UPDATE_STATES, dropout_options, map_function
 from rnnfast.kernels._runtime cimport kernels_of
 from rnnfast.kernels._tables cimport denormals_flush, denormals_restore
 from rnnfast.kernels._threads cimport run
@@ -39,16 +39,17 @@ cdef void _task(void *context, int index) noexcept nogil:
     cdef Pass *p = <Pass *>context
     cdef Py_ssize_t start = index * p.per_task, stop = min(start + p.per_task, p.count), size, i
     cdef Py_ssize_t at = start * p.width * p.itemsize, length = (stop - start) * p.width
+    cdef void *states[UPDATE_STATES]
     cdef unsigned mode = denormals_flush()
     if p.kind == MAP:
         p.function(p.to + at, p.source + at, length)
     elif p.kind == CROSS_ENTROPY:
         p.table.cross_entropy(p.to + at, p.sums + start, p.source + at, p.targets + start,
                               <const uint8_t *>_at(<const char *>p.mask, start), stop - start, p.width)
-    elif p.kind == SGD:
-        p.table.sgd_step(p.to + at, p.source + at, _at(p.first_state, at), length, p.sgd)
-    elif p.kind == ADAM:
-        p.table.adam_step(p.to + at, p.source + at, p.first_state + at, p.second_state + at, length, p.adam)
+    elif p.kind == UPDATE:
+        for i in range(UPDATE_STATES):
+            states[i] = _at(<const char *>p.states[i], at)
+        p.rule(p.to + at, p.source + at, states, length, p.update)
     elif p.kind == DROPOUT:
         for i in range(start, stop):
             p.table.dropout(p.to + i // p.steps * p.to_row + i % p.steps * p.to_step,
@@ -71,18 +72,21 @@ cdef void _task(void *context, int index) noexcept nogil:
 cdef Pass make_pass(Kind kind, Py_ssize_t itemsize, Py_ssize_t count, Py_ssize_t width=1) noexcept:
     """A pass over `count` rows of `width` elements, its pointers still to be filled in."""
     cdef Pass p
+    cdef int i
     p.kind = kind
     p.table = &kernels_of(<int>itemsize).passes
     p.function = NULL
     p.itemsize, p.count, p.width = itemsize, count, width
     p.per_task = max(<Py_ssize_t>1, CHUNK // max(width, <Py_ssize_t>1))
-    p.to = p.first_state = p.second_state = NULL
+    p.to = NULL
+    for i in range(UPDATE_STATES):
+        p.states[i] = NULL
     p.source = p.other = NULL
     p.mask = NULL
     p.targets = NULL
     p.sums = NULL
-    p.sgd = NULL
-    p.adam = NULL
+    p.rule = NULL
+    p.update = NULL
     p.dropout = NULL
     p.steps = p.to_row = p.to_step = p.source_row = p.source_step = 0
     return p

@@ -4,13 +4,30 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 cdef extern from "passes_table.h" nogil:
     enum: PASS_BLOCK
 
-    ctypedef struct sgd_options "struct sgd":
-        double learning_rate, momentum, weight_decay, scale
-        int nesterov
+    enum:
+        UPDATE_STATES
+        UPDATE_NUMBERS
+        RULE_SGD
+        RULE_MOMENTUM
+        RULE_NESTEROV
+        RULE_RMSPROP
+        RULE_RMSPROP_MOMENTUM
+        RULE_RMSPROP_CENTERED
+        RULE_RMSPROP_CENTERED_MOMENTUM
+        RULE_ADAGRAD
+        RULE_ADADELTA
+        RULE_ADAM
+        RULE_AMSGRAD
+        RULE_NADAM
+        RULE_ADAMAX
+        RULE_LION
+        RULE_RPROP
+        RULE_ASGD
+        RULE_AVERAGE
 
-    ctypedef struct adam_options "struct adam":
-        double learning_rate, beta1, beta2, epsilon, weight_decay, scale, correction1, correction2
-        int decoupled
+    ctypedef struct update_options "struct update":
+        double scale, clip_value, decay, shrink
+        double numbers[UPDATE_NUMBERS]
 
     ctypedef struct dropout_options "struct dropout":
         uint64_t key
@@ -18,6 +35,9 @@ cdef extern from "passes_table.h" nogil:
         double scale
 
     ctypedef void (*map_function)(void *to, const void *source, Py_ssize_t count) noexcept nogil
+
+    ctypedef void (*update_function)(void *params, const void *grads, void *const *states, Py_ssize_t count,
+                                     const update_options *options) noexcept nogil
 
     ctypedef struct passes "struct passes":
         map_function exp, tanh, sigmoid, accumulate
@@ -28,9 +48,6 @@ cdef extern from "passes_table.h" nogil:
                               const uint8_t *mask, Py_ssize_t rows, Py_ssize_t classes) noexcept nogil
         double (*binary_cross_entropy)(void *gradient, const void *logits, const void *yes, const void *no,
                                        Py_ssize_t count) noexcept nogil
-        void (*sgd_step)(void *params, const void *grads, void *velocity, Py_ssize_t count,
-                         const sgd_options *options) noexcept nogil
-        void (*adam_step)(void *params, const void *grads, void *m, void *v, Py_ssize_t count,
-                          const adam_options *options) noexcept nogil
+        update_function *updates
         void (*dropout)(void *to, const void *source, Py_ssize_t units, uint32_t step, uint32_t row,
                         const dropout_options *options) noexcept nogil

@@ -1,98 +1,106 @@
 """Optimizer steps: passes over the flat buffers of parameters and gradients, in place."""
 
-import operator
+import math
 
 cimport numpy as cnp
 
-from rnnfast.kernels._passes cimport ADAM, SGD, Pass, in_place, make_pass, run_pass, separate
-from rnnfast.kernels._passes_table cimport adam_options, sgd_options
+from rnnfast.kernels cimport _passes_table as table
+from rnnfast.kernels._passes cimport UPDATE, Pass, in_place, make_pass, run_pass, separate
 
 cnp.import_array()
 
+# By name: the number in the table, how many states, how many numbers.
+_RULES = {
+    "sgd": (table.RULE_SGD, 0, 1),
+    "momentum": (table.RULE_MOMENTUM, 1, 2),
+    "nesterov": (table.RULE_NESTEROV, 1, 2),
+    "rmsprop": (table.RULE_RMSPROP, 1, 4),
+    "rmsprop_momentum": (table.RULE_RMSPROP_MOMENTUM, 2, 5),
+    "rmsprop_centered": (table.RULE_RMSPROP_CENTERED, 2, 4),
+    "rmsprop_centered_momentum": (table.RULE_RMSPROP_CENTERED_MOMENTUM, 3, 5),
+    "adagrad": (table.RULE_ADAGRAD, 1, 2),
+    "adadelta": (table.RULE_ADADELTA, 2, 4),
+    "adam": (table.RULE_ADAM, 2, 6),
+    "amsgrad": (table.RULE_AMSGRAD, 3, 6),
+    "nadam": (table.RULE_NADAM, 2, 7),
+    "adamax": (table.RULE_ADAMAX, 2, 4),
+    "lion": (table.RULE_LION, 1, 5),
+    "rprop": (table.RULE_RPROP, 2, 4),
+    "asgd": (table.RULE_ASGD, 1, 2),
+    "average": (table.RULE_AVERAGE, 0, 1),
+}
 
-def sgd_step(params, grads, velocity, *, double learning_rate, double momentum=0.0, double weight_decay=0.0,
-             double scale=1.0, bint nesterov=False):
-    """One step of stochastic gradient descent, in place, as torch.optim.SGD.
 
-    g = scale grads + weight_decay params; v = momentum v + g; params -= learning_rate v, or with Nesterov's momentum
-    params -= learning_rate (g + momentum v).
+def update(str rule not None, params, grads, states=(), numbers=(), *, double scale=1.0, double clip_value=math.inf,
+           double decay=0.0, double shrink=1.0):
+    """One step of an optimizer, in place: each element of `params` by its gradient, its states and the step's numbers.
+
+    With p a parameter and g its gradient: g = clip(scale g, -clip_value, clip_value) + decay p; p = shrink p; then the
+    rule. Every element stands alone, so that neither threads nor the instruction set change a bit.
 
     Parameters
     ----------
+    rule : str
+        Below, n are the numbers and a, b, c the states; r(x) is the square root.
+
+        - "sgd": p -= n0 g
+        - "momentum": a = n1 a + g; p -= n0 a
+        - "nesterov": a = n1 a + g; p -= n0 (g + n1 a)
+        - "rmsprop": a = n1 a + n2 g²; p -= n0 g / (r(a) + n3). "rmsprop_centered": b += n2 (g - b) beside, and a - b²
+          in the root. Each with "_momentum" at the end: the last state s = n4 s + g / (r(...) + n3); p -= n0 s
+        - "adagrad": a += g²; p -= n0 g / (r(a) + n1)
+        - "adadelta": a = n1 a + n2 g²; d = g r(b + n3) / r(a + n3); b = n1 b + n2 d²; p -= n0 d
+        - "adam": a += n1 (g - a); b = n2 b + n3 g²; p -= n0 a / (n4 r(b) + n5). "amsgrad": c = max(b, c) in the root.
+          "nadam": p -= (n0 a + n6 g) / (n4 r(b) + n5)
+        - "adamax": a += n1 (g - a); b = max(n2 b, |g| + n3); p -= n0 a / b
+        - "lion": p -= n0 sign(n1 a + n2 g); a = n3 a + n4 g
+        - "rprop": b times n1 where the gradient's sign is that of a, n0 where it turned (then g = 0), within n2 and n3;
+          a = g; p -= b sign(g)
+        - "asgd": p -= n0 g; a += n1 (p - a)
+        - "average": p += n0 (g - p)
     params, grads : (n,) contiguous arrays of one dtype, float32 or float64
-    velocity : (n,) array of that dtype, or None
-        The momentum's memory, zeros before the first step. None leaves momentum out, which must then be 0.
-    learning_rate, momentum, weight_decay : float
-    scale : float
-        Multiplies the gradients before all else, as clipping by the norm does.
-    nesterov : bool
+    states : sequence of (n,) arrays of that dtype
+        The optimizer's memory, as many as the rule has.
+    numbers : sequence of float
+    scale, clip_value, decay, shrink : float
 
     Raises
     ------
     TypeError, ValueError
-        Shapes or dtypes differ, an array is read-only, not contiguous or overlaps another, or momentum has no velocity.
+        The rule is unknown, wants other states or numbers; shapes or dtypes differ; an array is read-only, not
+        contiguous or overlaps another.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> params = np.ones(3)
+    >>> update("sgd", params, np.array([1.0, 2.0, -4.0]), numbers=[0.5], clip_value=2)
+    >>> params
+    array([0.5, 0. , 2. ])
     """
+    if rule not in _RULES:
+        raise ValueError(f"rule must be one of {', '.join(_RULES)}, got {rule!r}")
+    which, state_count, number_count = _RULES[rule]
+    if len(states) != state_count:
+        raise ValueError(f"rule {rule!r} wants {state_count} states, got {len(states)}")
+    if len(numbers) != number_count:
+        raise ValueError(f"rule {rule!r} wants {number_count} numbers, got {len(numbers)}")
     cdef cnp.ndarray to = in_place("params", params)
     cdef cnp.ndarray source = in_place("grads", grads, to, written=False)
     cdef cnp.ndarray memory
-    cdef Pass p = make_pass(SGD, to.itemsize, to.size)
+    cdef table.update_options options
+    cdef Pass p = make_pass(UPDATE, to.itemsize, to.size)
+    cdef int i
     arrays = {"params": to, "grads": source}
-    if velocity is not None:
-        memory = arrays["velocity"] = in_place("velocity", velocity, to)
-        p.first_state = <char *>cnp.PyArray_DATA(memory)
-    elif momentum != 0:
-        raise ValueError(f"velocity must be an array where momentum is not 0, got None with momentum {momentum}")
+    for i, state in enumerate(states):
+        memory = arrays[f"states[{i}]"] = in_place(f"states[{i}]", state, to)
+        p.states[i] = cnp.PyArray_DATA(memory)
     separate(arrays)
-    cdef sgd_options options
-    options.learning_rate, options.momentum, options.weight_decay = learning_rate, momentum, weight_decay
-    options.scale, options.nesterov = scale, nesterov
+    for i in range(table.UPDATE_NUMBERS):
+        options.numbers[i] = numbers[i] if i < len(numbers) else 0.0
+    options.scale, options.clip_value, options.decay, options.shrink = scale, clip_value, decay, shrink
     p.to = <char *>cnp.PyArray_DATA(to)
     p.source = <const char *>cnp.PyArray_DATA(source)
-    p.sgd = &options
-    run_pass(&p)
-
-
-def adam_step(params, grads, m, v, *, double learning_rate, double beta1=0.9, double beta2=0.999,
-              double epsilon=1e-8, double weight_decay=0.0, step, double scale=1.0, bint decoupled=False):
-    """One step of Adam (Kingma and Ba 2015, algorithm 1), in place, as torch.optim.Adam, or AdamW where decoupled.
-
-    Parameters
-    ----------
-    params, grads : (n,) contiguous arrays of one dtype, float32 or float64
-    m, v : (n,) arrays of that dtype
-        Running means of the gradient and of its square, zeros before the first step.
-    learning_rate, beta1, beta2, epsilon, weight_decay : float
-    step : int
-        1 at the first step.
-    scale : float
-        Multiplies the gradients before all else, as clipping by the norm does.
-    decoupled : bool
-        Weight decay shrinks the parameters (Loshchilov and Hutter 2019) and does not enter the gradient.
-
-    Raises
-    ------
-    TypeError, ValueError
-        Shapes or dtypes differ, an array is read-only, not contiguous or overlaps another, step is below 1, or a beta
-        is outside [0, 1).
-    """
-    cdef cnp.ndarray to = in_place("params", params)
-    cdef cnp.ndarray source = in_place("grads", grads, to, written=False)
-    cdef cnp.ndarray mean = in_place("m", m, to), square = in_place("v", v, to)
-    separate({"params": to, "grads": source, "m": mean, "v": square})
-    number = operator.index(step)
-    if number < 1:
-        raise ValueError(f"step must be 1 or more, got {number}")
-    for name, beta in (("beta1", beta1), ("beta2", beta2)):
-        if not 0 <= beta < 1:
-            raise ValueError(f"{name} must be 0 or more and below 1, got {beta}")
-    cdef adam_options options
-    options.learning_rate, options.beta1, options.beta2, options.epsilon = learning_rate, beta1, beta2, epsilon
-    options.weight_decay, options.scale, options.decoupled = weight_decay, scale, decoupled
-    options.correction1, options.correction2 = 1 - beta1**number, 1 - beta2**number
-    cdef Pass p = make_pass(ADAM, to.itemsize, to.size)
-    p.to = <char *>cnp.PyArray_DATA(to)
-    p.source = <const char *>cnp.PyArray_DATA(source)
-    p.first_state = <char *>cnp.PyArray_DATA(mean)
-    p.second_state = <char *>cnp.PyArray_DATA(square)
-    p.adam = &options
+    p.rule = p.table.updates[<int>which]
+    p.update = &options
     run_pass(&p)

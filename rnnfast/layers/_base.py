@@ -13,7 +13,6 @@ from rnnfast.layers._block import (
     float_dtype,
     lay_end_to_end,
     real_array,
-    trained_parts,
     unique_blocks,
 )
 from rnnfast.layers._key import Key, draw_key
@@ -37,7 +36,6 @@ __all__ = [
     "lay_end_to_end",
     "matching",
     "real_array",
-    "trained_parts",
     "unique_blocks",
 ]
 

@@ -223,23 +223,6 @@ def contiguous_runs(blocks: Sequence[Block]) -> Iterator[tuple[list[Block], np.n
         yield run, _spanning(run[0].data, run[-1].data), _spanning(run[0].grad, run[-1].grad)
 
 
-def trained_parts(blocks: Sequence[Block]) -> list[slice]:
-    """Where in the data of a run of blocks there are parameters that are not frozen, as few slices as possible."""
-    parts, start, stop = [], 0, 0
-    for block in blocks:
-        if not block.frozen_names:
-            stop += block.size
-            continue
-        for name, shape in block.shapes.items():
-            size = math.prod(shape)
-            if name in block.frozen_names:
-                if stop > start:
-                    parts.append(slice(start, stop))
-                start = stop + size
-            stop += size
-    return [*parts, slice(start, stop)] if stop > start else parts
-
-
 def lay_end_to_end(blocks: Sequence[Block]) -> None:
     """Move the blocks into one flat buffer (and their gradients into another), unless they are in one already."""
     if is_planning() or (not any(b.planned for b in blocks) and len(list(contiguous_runs(blocks))) <= 1):

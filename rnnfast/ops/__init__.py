@@ -4,7 +4,7 @@ from rnnfast.kernels._crf import crf, crf_marginals, crf_viterbi
 from rnnfast.kernels._ctc import ctc
 from rnnfast.kernels._losses import binary_cross_entropy, cross_entropy, mse
 from rnnfast.kernels._passes import accumulate, add_rows, dropout, sum_of_squares
-from rnnfast.kernels._updates import adam_step, sgd_step
+from rnnfast.kernels._updates import update
 from rnnfast.ops._arrays import sequence_lengths
 from rnnfast.ops._variant import ACTIVATIONS, GATES, Variant, kind
 from rnnfast.ops.linear import linear, linear_backward
@@ -16,7 +16,6 @@ __all__ = [
     "GATES",
     "Variant",
     "accumulate",
-    "adam_step",
     "add_rows",
     "backward",
     "binary_cross_entropy",
@@ -33,8 +32,8 @@ __all__ = [
     "mse",
     "pack",
     "sequence_lengths",
-    "sgd_step",
     "state_pair",
     "sum_of_squares",
     "trace",
+    "update",
 ]

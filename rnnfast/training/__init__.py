@@ -1,8 +1,9 @@
-"""Training: losses, metrics, optimizers, regularizers, constraints, and the steps that use them."""
+"""Training: losses, metrics, optimizers, schedules, regularizers, constraints, and the steps that use them."""
 
 from rnnfast._lazy import attach
 
 _names = {
+    "rnnfast.training.averaging": ["EMA"],
     "rnnfast.training.batching": ["Buckets", "TokenBudget"],
     "rnnfast.training.callbacks": [
         *("Callback", "LambdaCallback", "EarlyStopping", "StopOnNaN", "TimeLimit"),
@@ -25,8 +26,11 @@ _names = {
         *("RMSE", "MAPE", "SMAPE", "MASE", "R2", "Perplexity", "EditDistance", "EntityF1"),
         *("accuracy", "bleu", "cer", "edit_distance", "wer"),
     ],
-    "rnnfast.training.optimizers": ["SGD", "Adam", "Optimizer"],
+    "rnnfast.training.optimizers": [
+        *("ASGD", "NTASGD", "SGD", "Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "Lion", "Nadam", "Optimizer"),
+        *("RAdam", "RMSprop", "Rprop"),
+    ],
     "rnnfast.training.regularizers": ["L1", "L1L2", "L2", "Orthogonal"],
     "rnnfast.training.step": ["Step", "train_step"],
 }
-__all__, __getattr__, __dir__ = attach(__name__, _names)
+__all__, __getattr__, __dir__ = attach(__name__, _names, ["schedules"])

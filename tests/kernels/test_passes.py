@@ -64,9 +64,11 @@ def digest(dtype, exact_only=False):
     size = 150_001
     a, b, m, v = rng.normal(size=(4, size)).astype(dtype)
     numbers = [_passes.sum_of_squares(a), *_losses.mse(a, b)[::2], _losses.mse(a, b, rng.random(size) < 0.5)[0]]
-    v = v**2
-    _updates.sgd_step(a, b, m, learning_rate=0.1, momentum=0.9, weight_decay=0.1, scale=0.7, nesterov=True)
-    _updates.adam_step(a, b, m, v, learning_rate=0.1, weight_decay=0.1, step=3, scale=0.7)
+    for rule, (_, states, count) in _updates._RULES.items():
+        params, memory = a.copy(), [np.abs(m), v**2 + 1, v**2][:states]
+        factors = np.linspace(0.3, 0.9, count)
+        _updates.update(rule, params, b, memory, factors, scale=0.7, clip_value=1.5, decay=0.1, shrink=0.99)
+        numbers += [params, *memory]
     _passes.accumulate(b, a)
     numbers += [a, b, m, v, _passes.dropout(a[:150_000].reshape(30, 50, 100), 0.3, 5, 6)]
     if not exact_only:

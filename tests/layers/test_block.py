@@ -5,7 +5,7 @@ import threading
 import numpy as np
 import pytest
 
-from rnnfast.layers._block import BackwardOnce, Block, contiguous_runs, lay_end_to_end, planned, trained_parts
+from rnnfast.layers._block import BackwardOnce, Block, contiguous_runs, lay_end_to_end, planned
 
 SHAPES = {"weight": (3, 2), "bias": (3,)}
 
@@ -113,25 +113,6 @@ def test_freezing_one_by_one_and_all_at_once():
     assert block.frozen_size == 0
     empty.frozen = True
     assert not empty.frozen
-
-
-@pytest.mark.parametrize(
-    ("frozen", "wanted"),
-    [
-        ([], [(0, 20)]),
-        ([(0, "weight")], [(6, 20)]),
-        ([(0, "bias")], [(0, 6), (9, 20)]),
-        ([(0, "bias"), (2, "weight")], [(0, 6), (15, 20)]),
-        ([(2, "bias")], [(0, 15), (18, 20)]),
-        ([(0, "weight"), (0, "bias"), (2, "weight"), (2, "bias"), (3, "weight")], []),
-        ([(3, "weight")], [(0, 18)]),
-    ],
-)
-def test_trained_parts_of_a_run(frozen, wanted):
-    blocks = [numbered(), Block({}, "float64"), numbered(), numbered({"weight": (2,)})]
-    for i, name in frozen:
-        blocks[i].freeze(name)
-    assert [(part.start, part.stop) for part in trained_parts(blocks)] == wanted
 
 
 @pytest.mark.parametrize("copier", [copy.deepcopy, lambda block: pickle.loads(pickle.dumps(block))])

@@ -1,5 +1,5 @@
-/* Passes over whole arrays: activations, losses with their gradients, optimizer steps, sums and dropout.
- * Included after functions.h, once for each element type.
+/* Passes over whole arrays: activations, losses with their gradients, sums and dropout.
+ * Included after functions.h and optimizers.h, once for each element type.
  *
  * Whatever adds up many elements does so in LINES float64 accumulators, element i in accumulator i % LINES, and adds
  * these in a fixed tree: the same bits on every instruction set. Elsewhere multiplication and addition stay separate
@@ -26,8 +26,8 @@ static inline double add_lines(const double *lines) {
 #define PASSES_TABLE                                                                                                    \
     {                                                                                                                   \
         NAME(pass_exp), NAME(pass_tanh), NAME(pass_sigmoid), NAME(pass_accumulate), NAME(pass_sum_of_squares),          \
-            NAME(pass_squared_error), NAME(pass_cross_entropy), NAME(pass_binary_cross_entropy), NAME(pass_sgd_step),   \
-            NAME(pass_adam_step), NAME(pass_dropout)                                                                    \
+            NAME(pass_squared_error), NAME(pass_cross_entropy), NAME(pass_binary_cross_entropy), UPDATES_TABLE,         \
+            NAME(pass_dropout)                                                                                          \
     }
 #endif
 
@@ -157,50 +157,6 @@ static double NAME(pass_binary_cross_entropy)(void *gradient_, const void *logit
         for (int j = 0; j < LINES; j++) lines[j] += (double)losses[j];
     }
     return add_lines(lines);
-}
-
-/* torch.optim.SGD: g = scale * grad + weight_decay * p; v = momentum * v + g; p -= learning_rate * v, or with
- * Nesterov's momentum p -= learning_rate * (g + momentum * v). Without velocity p -= learning_rate * g. */
-static void NAME(pass_sgd_step)(void *params_, const void *grads_, void *velocity_, ptrdiff_t count,
-                                const struct sgd *options) {
-    real *restrict params = params_, *restrict velocity = velocity_;
-    const real *restrict grads = grads_;
-    const real rate = (real)options->learning_rate, momentum = (real)options->momentum;
-    const real decay = (real)options->weight_decay, scale = (real)options->scale;
-    /* A factor of one leaves every value as it is, and zero times infinity is no number. */
-    const int decays = options->weight_decay != 0, nesterov = options->nesterov;
-    for (ptrdiff_t i = 0; i < count; i++) {
-        real g = grads[i] * scale;
-        if (decays) g += decay * params[i];
-        if (velocity) {
-            velocity[i] = momentum * velocity[i] + g;
-            g = nesterov ? g + momentum * velocity[i] : velocity[i];
-        }
-        params[i] -= rate * g;
-    }
-}
-
-/* torch.optim.Adam, and AdamW where decoupled (Kingma and Ba 2015, algorithm 1; Loshchilov and Hutter 2019):
- * g = scale * grad; m += (1 - beta1) (g - m); v = beta2 v + (1 - beta2) g^2;
- * p -= learning_rate / correction1 * m / (sqrt(v) / sqrt(correction2) + epsilon). */
-static void NAME(pass_adam_step)(void *params_, const void *grads_, void *m_, void *v_, ptrdiff_t count,
-                                 const struct adam *options) {
-    real *restrict params = params_, *restrict m = m_, *restrict v = v_;
-    const real *restrict grads = grads_;
-    const real keep2 = (real)options->beta2, take1 = (real)(1 - options->beta1), take2 = (real)(1 - options->beta2);
-    const real rate = (real)(options->learning_rate / options->correction1), epsilon = (real)options->epsilon;
-    const real root = (real)sqrt(options->correction2), scale = (real)options->scale;
-    const real shrink = options->decoupled ? (real)(1 - options->learning_rate * options->weight_decay) : 1;
-    const real decay = options->decoupled ? 0 : (real)options->weight_decay;
-    const int decays = decay != 0;
-    for (ptrdiff_t i = 0; i < count; i++) {
-        real p = params[i] * shrink, g = grads[i] * scale;
-        if (decays) g += decay * p;
-        m[i] += (g - m[i]) * take1;
-        v[i] = v[i] * keep2 + take2 * g * g;
-        real deviation = sizeof(real) == 4 ? (real)sqrtf((float)v[i]) : (real)sqrt((double)v[i]);
-        params[i] = p - rate * m[i] / (deviation / root + epsilon);
-    }
 }
 
 /* Each unit of one row at one step kept, times `scale`, or zero: word unit % 4 at the counter

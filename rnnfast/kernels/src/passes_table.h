@@ -8,15 +8,23 @@
  * that neither the instruction set nor the number of threads changes a bit. */
 #define PASS_BLOCK 4096
 
-struct sgd {
-    double learning_rate, momentum, weight_decay, scale;
-    int nesterov;
+/* The rules of optimizers.h, in the order of its table. */
+enum rule {
+    RULE_SGD, RULE_MOMENTUM, RULE_NESTEROV, RULE_RMSPROP, RULE_RMSPROP_MOMENTUM, RULE_RMSPROP_CENTERED,
+    RULE_RMSPROP_CENTERED_MOMENTUM, RULE_ADAGRAD, RULE_ADADELTA, RULE_ADAM, RULE_AMSGRAD, RULE_NADAM, RULE_ADAMAX,
+    RULE_LION, RULE_RPROP, RULE_ASGD, RULE_AVERAGE,
+    RULE_COUNT
 };
 
-struct adam {
-    double learning_rate, beta1, beta2, epsilon, weight_decay, scale;
-    double correction1, correction2; /* 1 - beta1^step and 1 - beta2^step */
-    int decoupled;
+#define UPDATE_STATES 3
+#define UPDATE_NUMBERS 7
+
+struct update {
+    double scale;      /* multiplies the gradients before all else */
+    double clip_value; /* then they are cut to this size */
+    double decay;      /* then this share of the parameters is added to them */
+    double shrink;     /* multiplies the parameters before the rule changes them */
+    double numbers[UPDATE_NUMBERS];
 };
 
 struct dropout {
@@ -27,6 +35,8 @@ struct dropout {
 };
 
 typedef void (*map_function)(void *to, const void *from, ptrdiff_t count);
+typedef void (*update_function)(void *params, const void *grads, void *const *states, ptrdiff_t count,
+                                const struct update *with);
 
 struct passes {
     map_function exp, tanh, sigmoid, accumulate;
@@ -37,8 +47,7 @@ struct passes {
                           const uint8_t *mask, ptrdiff_t rows, ptrdiff_t classes);
     double (*binary_cross_entropy)(void *gradient, const void *logits, const void *yes, const void *no,
                                    ptrdiff_t count);
-    void (*sgd_step)(void *params, const void *grads, void *velocity, ptrdiff_t count, const struct sgd *options);
-    void (*adam_step)(void *params, const void *grads, void *m, void *v, ptrdiff_t count, const struct adam *options);
+    update_function updates[RULE_COUNT];
     void (*dropout)(void *to, const void *from, ptrdiff_t units, uint32_t step, uint32_t row,
                     const struct dropout *options);
 };

@@ -7,6 +7,7 @@
 #include "activations.h"
 #include "norm.h"
 #include "cells.h"
+#include "optimizers.h"
 #include "passes.h"
 
 /* By position: the names of the members are macros here. */
