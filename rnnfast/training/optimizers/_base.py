@@ -1,5 +1,6 @@
 """What optimizers share."""
 
+import copy
 import inspect
 import math
 from collections.abc import Callable, Iterable, Mapping
@@ -270,8 +271,8 @@ class Optimizer:
             "optimizer": type(self).__name__,
             "steps": self.steps,
             "learning_rate": rate.config() if isinstance(rate, Schedule) else None if callable(rate) else rate,
-            **({} if self._parameters is None else {"parameters": dict(self._parameters)}),
-            **{name: getattr(self, name) for name in self._kept},
+            **({} if self._parameters is None else {"parameters": copy.deepcopy(self._parameters)}),
+            **{name: copy.deepcopy(getattr(self, name)) for name in self._kept},
             **{name: array.copy() for name, array in self._state.items()},
         }
 

@@ -1,5 +1,6 @@
 """Whether a state fits an optimizer and a model, told kindly."""
 
+import copy
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -61,11 +62,7 @@ def check(state: Mapping[str, Any], optimizer: str, wanted: Sequence[str], kept:
             raise ValueError(f"the arrays must have one size, got {first.size} and, of {name}, {array.size}")
     rate = state.get("learning_rate")
     rate = find_schedule(rate) if isinstance(rate, Mapping) else rate
-    return Checked(steps, arrays, state.get("parameters"), rate, {name: _copy(state[name]) for name in kept})
-
-
-def _copy(value: Any) -> Any:
-    return list(value) if isinstance(value, (list, tuple)) else value
+    return Checked(steps, arrays, state.get("parameters"), rate, {name: copy.deepcopy(state[name]) for name in kept})
 
 
 def check_sizes(arrays: Mapping[str, np.ndarray], blocks: Sequence[Block]) -> None:

@@ -73,3 +73,13 @@ def test_before_the_first_step_the_average_is_the_model():
     other.step(model)
     with pytest.raises(ValueError, match="another model"), other.averaged(copy.deepcopy(model)):
         pass
+
+
+def test_a_state_does_not_hear_later_reports():
+    optimizer, other = NTASGD(), NTASGD()
+    optimizer.report(3.0)
+    state = optimizer.state()
+    other.load_state(state)
+    optimizer.report(2.0)
+    state["reports"].append(1.0)
+    assert (optimizer.reports, other.reports) == ([3.0, 2.0], [3.0])
