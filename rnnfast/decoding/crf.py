@@ -8,7 +8,7 @@ from rnnfast import ops
 from rnnfast.layers import _check
 
 
-def viterbi(potentials: Any, lengths: Any = None) -> tuple[np.ndarray, Any]:
+def viterbi(potentials: Any, lengths: Any = None, *, n_best: int | None = None) -> tuple[np.ndarray, Any]:
     """The sequence of tags of the greatest score (Viterbi 1967).
 
     Parameters
@@ -18,13 +18,16 @@ def viterbi(potentials: Any, lengths: Any = None) -> tuple[np.ndarray, Any]:
         0 alone is read. -inf forbids.
     lengths : array_like of int (B,), optional
         Steps of each sequence; None takes all. Potentials beyond them are not read.
+    n_best : int, optional
+        So many sequences of tags instead of one, best first.
 
     Returns
     -------
-    paths : numpy.ndarray of int64 (B, T) or (T,)
-        Tags, -1 beyond the lengths. Of equal scores the smaller tag wins, decided from the last step on.
-    scores : numpy.ndarray of float64 (B,), or a float
-        The paths' scores; 0 without steps.
+    paths : numpy.ndarray of int64 (B, T) or (T,); with n_best (B, n_best, T) or (n_best, T)
+        Tags, -1 beyond the lengths. Of equal scores the smaller tag wins, decided from the last step on. Where there
+        are fewer than n_best, -1.
+    scores : numpy.ndarray of float64 (B,), or a float; with n_best (B, n_best) or (n_best,)
+        The paths' scores; 0 without steps. Where there are fewer than n_best, -inf.
 
     Raises
     ------
@@ -36,8 +39,14 @@ def viterbi(potentials: Any, lengths: Any = None) -> tuple[np.ndarray, Any]:
     >>> potentials = np.array([[[1.0, 0.0], [0.0, 0.0]], [[0.0, 0.0], [0.0, 2.0]]])
     >>> viterbi(potentials)  # tag 0 is the better one at first, but 1 after 1 is worth more
     (array([1, 1]), 2.0)
+    >>> viterbi(potentials, n_best=2)
+    (array([[1, 1],
+           [0, 0]]), array([2., 1.]))
     """
     batch, single = _batch(potentials)
+    if n_best is not None:
+        found = ops.crf_best_paths(batch, _lengths(lengths, batch), _check.size(n_best, "n_best"))
+        return (found[0][0], found[1][0]) if single else found
     paths, scores = ops.crf_viterbi(batch, _lengths(lengths, batch))
     return (paths[0], float(scores[0])) if single else (paths, scores)
 

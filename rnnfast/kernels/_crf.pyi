@@ -12,3 +12,6 @@ def crf_marginals(
 def crf_viterbi(
     potentials: npt.ArrayLike, lengths: npt.ArrayLike | None = None
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]: ...
+def crf_best_paths(
+    potentials: npt.ArrayLike, lengths: npt.ArrayLike | None, n_best: int
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]: ...

@@ -10,7 +10,7 @@ from rnnfast.kernels._memory import empty
 
 cimport numpy as cnp
 from libc.math cimport INFINITY, log
-from libc.stdint cimport int32_t, int64_t
+from libc.stdint cimport INT32_MAX, int32_t, int64_t
 from libc.string cimport memset
 
 from rnnfast.kernels._memory cimport Buffer, times
@@ -29,12 +29,12 @@ ctypedef fused real:
 
 
 cdef enum Kind:
-    LIKELIHOOD, MARGINALS, VITERBI
+    LIKELIHOOD, MARGINALS, VITERBI, BEST_PATHS
 
 
 cdef struct Job:
     Kind kind
-    Py_ssize_t count, steps, tags, itemsize
+    Py_ssize_t count, steps, tags, ranks, itemsize
     const char *potentials
     const int64_t *lengths
     const int64_t *targets
@@ -185,10 +185,62 @@ cdef double best_path(Job *job, const real *x, int64_t *path, Py_ssize_t steps, 
     return score
 
 
+cdef void rank(double *scores, int32_t *froms, Py_ssize_t ranks, double score, int32_t where) noexcept nogil:
+    """Put a score in its place among the greatest so far, after those it equals. One that is not among them is left."""
+    cdef Py_ssize_t k = ranks - 1
+    if not score > scores[k]:
+        return
+    while k > 0 and score > scores[k - 1]:
+        scores[k], froms[k] = scores[k - 1], froms[k - 1]
+        k -= 1
+    scores[k], froms[k] = score, where
+
+
+cdef void best_paths(Job *job, const real *x, int64_t *paths, double *scores, Py_ssize_t steps,
+                     double *scratch) noexcept nogil:
+    """The paths of the greatest scores, each tag's best `ranks` carried on; -1 and -inf where there are fewer."""
+    cdef Py_ssize_t C = job.tags, N = job.ranks, t, i, j, r, at
+    cdef double *best = scratch
+    cdef double *new = best + C * N
+    cdef int32_t *before = <int32_t *>(new + C * N)
+    for j in range(C * N):
+        best[j] = x[j // N] if j % N == 0 else -INFINITY
+    for t in range(1, steps):
+        x += C * C
+        before += C * N
+        for j in range(C * N):
+            new[j], before[j] = -INFINITY, 0
+        for i in range(C):
+            for j in range(C):
+                for r in range(N):
+                    rank(new + j * N, before + j * N, N, best[i * N + r] + x[i * C + j], <int32_t>(i * N + r))
+        best, new = new, best
+    # The first step's row of `before` has nothing before it, and holds the ranking of the ends.
+    cdef int32_t *ends = <int32_t *>(scratch + 2 * C * N)
+    for r in range(N):
+        scores[r], ends[r] = -INFINITY, 0
+    for j in range(C * N):
+        rank(scores, ends, N, best[j], <int32_t>j)
+    for r in range(N):
+        at = ends[r]
+        for t in range(steps - 1, -1, -1):
+            paths[r * job.steps + t] = at // N if scores[r] > -INFINITY else -1
+            if t:
+                at = before[at - (steps - 1 - t) * C * N]
+
+
 cdef void one(Job *job, Py_ssize_t n, const real *x, double *scratch) noexcept nogil:
     cdef Py_ssize_t C = job.tags, T = job.steps, steps = job.lengths[n], t, size, used = steps
     cdef real *to = <real *>job.to
     x += n * T * C * C
+    if job.kind == BEST_PATHS:
+        for t in range(job.ranks * T):
+            job.paths[n * job.ranks * T + t] = -1
+        for t in range(job.ranks):
+            job.scores[n * job.ranks + t] = -INFINITY if t else 0
+        if steps:
+            best_paths(job, x, job.paths + n * job.ranks * T, job.scores + n * job.ranks, steps, scratch)
+        return
     job.scores[n] = 0
     if job.kind == VITERBI:
         if steps:
@@ -224,13 +276,18 @@ cdef void task(void *context, int index) noexcept nogil:
 
 cdef object start(Job *job, Kind kind, cnp.ndarray source, cnp.ndarray steps, cnp.ndarray scores):
     """Fill in what all kinds share and run; what a kind has of its own is there already."""
-    cdef Py_ssize_t C = job.tags, longest = steps.max(), cells
-    cells = times(longest, times(C, C) if kind != VITERBI else (C + 1) // 2)
+    cdef Py_ssize_t C = job.tags, N = job.ranks, longest = steps.max(), cells
+    if kind == VITERBI or kind == BEST_PATHS:
+        if times(C, N) > INT32_MAX:
+            raise ValueError(f"C * n_best must be less than 2**31, got {C} * {N}")
+        cells = times(longest, C * N + 1) // 2
+    else:
+        cells = times(longest, times(C, C))
     job.kind, job.itemsize, job.exp = kind, source.itemsize, kernels_of(8).passes.exp
     job.potentials, job.lengths = <const char *>cnp.PyArray_DATA(source), <const int64_t *>cnp.PyArray_DATA(steps)
     job.scores = <double *>cnp.PyArray_DATA(scores)
-    job.workers = min(<int>min(job.count, <Py_ssize_t>1024), threads_for(300.0 * job.count * longest * C * C))
-    job.scratch_size = (times(cells + 3 * C, sizeof(double)) + 63) & ~<Py_ssize_t>63
+    job.workers = min(<int>min(job.count, <Py_ssize_t>1024), threads_for(300.0 * job.count * longest * C * C * N))
+    job.scratch_size = (times(cells + 3 * C * N, sizeof(double)) + 63) & ~<Py_ssize_t>63
     cdef Buffer scratch = Buffer.of(times(job.workers, job.scratch_size))
     job.scratch = scratch.start
     with nogil:
@@ -245,6 +302,7 @@ cdef tuple checked(Job *job, potentials, lengths):
     if len(shape) != 4 or shape[2] != shape[3] or not shape[3]:
         raise ValueError(f"potentials must have shape (B, T, C, C) with C at least 1, got {shape}")
     job.count, job.steps, job.tags = shape[:3]
+    job.ranks = 1
     if lengths is None:
         return source, np.full(job.count, job.steps, np.int64)
     return source, index_array("lengths", lengths, (job.count,), 0, job.steps)
@@ -353,4 +411,35 @@ def crf_viterbi(potentials, lengths=None):
     job.paths = <int64_t *>cnp.PyArray_DATA(paths)
     if job.count:
         start(&job, VITERBI, source, steps, scores)
+    return paths, scores
+
+
+def crf_best_paths(potentials, lengths, Py_ssize_t n_best):
+    """The `n_best` sequences of tags of the greatest scores, best first.
+
+    Parameters
+    ----------
+    potentials, lengths
+        As of `crf`.
+    n_best : int
+        At least 1.
+
+    Returns
+    -------
+    paths : (B, n_best, T) array of int64
+        Tags, -1 beyond the lengths, and where there are fewer paths.
+    scores : (B, n_best) array of float64
+        -inf where there are fewer; of a sequence without steps, 0 for the first.
+    """
+    cdef Job job
+    cdef cnp.ndarray source, steps
+    if n_best < 1:
+        raise ValueError(f"n_best must be at least 1, got {n_best}")
+    source, steps = checked(&job, potentials, lengths)
+    job.ranks = n_best
+    cdef cnp.ndarray paths = np.empty((job.count, n_best, job.steps), np.int64)
+    cdef cnp.ndarray scores = np.empty((job.count, n_best))
+    job.paths = <int64_t *>cnp.PyArray_DATA(paths)
+    if job.count:
+        start(&job, BEST_PATHS, source, steps, scores)
     return paths, scores

@@ -1,6 +1,6 @@
 """Functions on arrays over the compiled kernels: check, allocate, call."""
 
-from rnnfast.kernels._crf import crf, crf_marginals, crf_viterbi
+from rnnfast.kernels._crf import crf, crf_best_paths, crf_marginals, crf_viterbi
 from rnnfast.kernels._ctc import ctc
 from rnnfast.kernels._losses import binary_cross_entropy, cross_entropy, mse
 from rnnfast.kernels._passes import accumulate, add_rows, dropout, sum_of_squares
@@ -20,6 +20,7 @@ __all__ = [
     "backward",
     "binary_cross_entropy",
     "crf",
+    "crf_best_paths",
     "crf_marginals",
     "crf_viterbi",
     "cross_entropy",

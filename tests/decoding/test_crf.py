@@ -44,6 +44,42 @@ def test_against_every_path(T, C, seed):
     assert max_error(marginals(single)[0], wanted) < 1e-6
 
 
+@pytest.mark.parametrize(("T", "C"), [(1, 1), (1, 4), (5, 1), (2, 2), (3, 5), (5, 3)])
+@pytest.mark.parametrize("n_best", [1, 2, 7, 300])
+def test_the_best_paths(T, C, n_best):
+    x = draw(T, C, C, seed=4)
+    paths, scores = every_path(x)
+    order = np.argsort(-scores)[:n_best]
+    found, values = viterbi(x, n_best=n_best)
+    assert found.shape == (n_best, T)
+    assert found.dtype == np.int64
+    assert np.array_equal(found[: len(order)], np.array(paths)[order])
+    assert np.abs(values[: len(order)] - scores[order]).max() < 1e-12
+    assert (found[len(order) :] == -1).all()
+    assert np.isneginf(values[len(order) :]).all()
+
+
+def test_the_best_paths_of_a_ragged_batch():
+    x, lengths = draw(5, 6, 3, 3), ragged(5, 6)
+    x[:, 1:, 2, 1] = -np.inf
+    x[np.arange(6) >= lengths[:, None]] = np.nan
+    paths, scores = viterbi(x, lengths, n_best=4)
+    assert np.array_equal(paths[:, 0], viterbi(x, lengths)[0])
+    assert np.array_equal(scores[:, 0], viterbi(x, lengths)[1])
+    for n, length in enumerate(lengths):
+        assert (paths[n, :, length:] == -1).all()
+        if length:
+            alone = viterbi(x[n, :length], n_best=4)
+            assert np.array_equal(paths[n, :, :length], alone[0])
+            assert np.array_equal(scores[n], alone[1])
+            assert not any((2, 1) in itertools.pairwise(path) for path in paths[n].tolist())
+        else:
+            assert scores[n].tolist() == [0] + [-np.inf] * 3
+    assert viterbi(np.zeros((3, 2, 2)), n_best=3)[0].tolist() == [[0, 0, 0], [1, 0, 0], [0, 1, 0]]
+    with pytest.raises(ValueError, match="n_best must be at least 1"):
+        viterbi(x, lengths, n_best=0)
+
+
 @pytest.mark.parametrize(("B", "T"), [(5, 6), (1, 3), (3, 1), (2, 0), (0, 4)])
 def test_lengths(B, T):
     x, lengths = draw(B, T, 3, 3), ragged(B, T)
