@@ -42,7 +42,7 @@ class Calls:
     def batch_ends(self, run: Any) -> None:
         """The parameters have been moved."""
         if self._by_batch:
-            logs = {"loss": run.means.loss}
+            logs = {"loss": run.means.loss, "norm": run.norm}
             for each in self._by_batch:
                 each.on_batch_end(run, logs)
 

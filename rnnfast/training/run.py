@@ -45,6 +45,8 @@ class Run:
         Windows of the next batch that are done, where time is truncated.
     step : int
         Updates of the parameters so far.
+    norm : float
+        The gradients' norm at the last update, before clipping.
     state
         The recurrent state to go on with.
     epoch_rng : mapping
@@ -60,6 +62,7 @@ class Run:
         self.history = History()
         self.epoch = self.batch = self.window = self.step = self.position = 0
         self.stop = self.finished = False
+        self.norm = 0.0
         self.state: Any = None
         self.epoch_rng: Any = None
         self._gathered: Step | None = None  # of gradients that no update has used yet
@@ -121,6 +124,7 @@ class Run:
         rules = self.rules
         done = update(found, self.model, self.optimizer, rules.regularizers, rules.constraints, seen=self._seen)
         self.means.add(done.loss_sum + done.penalty * done.count, done.count)
+        self.norm = done.norm
         self.step += 1
 
     def _pieces(self, batch: Batch) -> list[Window]:

@@ -19,7 +19,7 @@ class Recorder:
         self.heard.append(f"epoch {run.epoch}")
 
     def on_batch_end(self, run, logs):
-        assert set(logs) == {"loss"}
+        assert set(logs) == {"loss", "norm"}
         self.heard.append(f"step {run.step}")
         run.stop = run.step == self.stop_at
 
