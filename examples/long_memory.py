@@ -28,23 +28,27 @@ def adding(steps, batches):
     def draw(rng):
         return tasks.adding(BATCH, steps, seed=rng)[:2]
 
-    return draw, 2, 1, "mse", 1 / 6, batches or 3000
+    return draw, draw, 2, 1, "mse", 1 / 6, batches or 3000
 
 
 def copying(steps, batches):
     """The same of the copying problem: 10 symbols out of 8."""
-    delay = steps - 20
+    longest = steps - 20
 
-    def draw(rng):
-        x, y = tasks.copy_memory(BATCH, delay, seed=rng)
-        return x, y
+    def draw(rng, delay=longest):
+        return tasks.copy_memory(BATCH, delay, seed=rng)
 
-    return draw, 10, 9, "cross_entropy", 10 * log(8) / steps, batches or 6000
+    def draw_shorter(rng):
+        return draw(rng, int(rng.integers(1, longest + 1)))
+
+    return draw_shorter, draw, 10, 9, "cross_entropy", 10 * log(8) / steps, batches or 6000
 
 
 def train(task, cell, steps, batches=None, seed=0, verbose=True):
     """Train one network; the test loss, and that of one who knows nothing."""
-    draw, inputs, outputs, loss, chance, batches = {"adding": adding, "copying": copying}[task](steps, batches)
+    draw, draw_test, inputs, outputs, loss, chance, batches = {"adding": adding, "copying": copying}[task](
+        steps, batches
+    )
     recurrent, output = CELLS[cell](inputs, HIDDEN, seed=seed), rf.Linear(HIDDEN, outputs, seed=seed)
     if cell != "rnn":
         chrono(recurrent, steps, seed=seed)
@@ -52,7 +56,7 @@ def train(task, cell, steps, batches=None, seed=0, verbose=True):
     layers = [recurrent, rf.Last()] if task == "adding" else [one_hot, recurrent]
     model = rf.Sequential(*layers, output)
     rng, test = np.random.default_rng(seed), np.random.default_rng(seed + 1)
-    held_out = [draw(test) for _ in range(10)]
+    held_out = [draw_test(test) for _ in range(10)]
     history = model.fit(
         lambda: (draw(rng) for _ in range(EPOCH)),
         loss=loss,
@@ -77,8 +81,11 @@ def main():
         for cell in args.cell:
             found, chance, batches = train(task, cell, args.steps, args.batches)
             verdict = "solved" if found < 0.1 * chance else "not solved"
-            print(f"{task}, {args.steps} steps, {cell}: {verdict} after {batches} batches, loss {found:.4f} "
-                  f"({chance:.4f} of one who knows nothing)", flush=True)
+            print(
+                f"{task}, {args.steps} steps, {cell}: {verdict} after {batches} batches, loss {found:.4f} "
+                f"({chance:.4f} of one who knows nothing)",
+                flush=True,
+            )
 
 
 if __name__ == "__main__":
