@@ -1,4 +1,4 @@
-"""Who remembers for 200 steps: the adding problem and the copying problem, solved by LSTM and GRU, not by the plain RNN.
+"""Who remembers for 200 steps: adding and copying, solved by LSTM and GRU and not by the plain RNN.
 
     python examples/long_memory.py [--task adding|copying] [--cell rnn|lstm|gru] [--steps 200] [--batches N]
 

@@ -8,6 +8,7 @@ _names = {
     "rnnfast.layers.lstm": ["LSTM"],
     "rnnfast.layers.gru": ["GRU", "MGU"],
     "rnnfast.layers.cells": ["GRUCell", "LSTMCell", "RNNCell"],
+    "rnnfast.layers.initialize": ["initialize"],
     "rnnfast.layers.initializers": ["chrono", "irnn"],
     "rnnfast.layers.linear": ["Linear"],
     "rnnfast.layers.attention": ["Attention"],
