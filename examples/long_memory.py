@@ -20,6 +20,7 @@ from rnnfast.layers import chrono
 
 CELLS = {"rnn": rf.RNN, "lstm": rf.LSTM, "gru": rf.GRU}
 HIDDEN, BATCH, EPOCH = 64, 50, 100
+COPIED = 3  # symbols, of 8 kinds
 
 
 def adding(steps, batches):
@@ -32,16 +33,16 @@ def adding(steps, batches):
 
 
 def copying(steps, batches):
-    """The same of the copying problem: 10 symbols out of 8."""
-    longest = steps - 20
+    """The same of the copying problem; while training, delays of all lengths occur."""
+    longest = steps - 2 * COPIED
 
     def draw(rng, delay=longest):
-        return tasks.copy_memory(BATCH, delay, seed=rng)
+        return tasks.copy_memory(BATCH, delay, num_copied=COPIED, seed=rng)
 
     def draw_shorter(rng):
         return draw(rng, int(rng.integers(1, longest + 1)))
 
-    return draw_shorter, draw, 10, 9, "cross_entropy", 10 * log(8) / steps, batches or 6000
+    return draw_shorter, draw, 10, 9, "cross_entropy", COPIED * log(8) / steps, batches or 6000
 
 
 def train(task, cell, steps, batches=None, seed=0, verbose=True):
@@ -60,7 +61,7 @@ def train(task, cell, steps, batches=None, seed=0, verbose=True):
     history = model.fit(
         lambda: (draw(rng) for _ in range(EPOCH)),
         loss=loss,
-        optimizer=rf.Adam(2e-3, clip_norm=1.0),
+        optimizer=rf.Adam(4e-3, clip_norm=1.0),
         epochs=batches // EPOCH,
         validation_data=held_out,
         callbacks=[lambda epoch, logs: logs["val_loss"] < 0.05 * chance],
