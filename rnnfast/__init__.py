@@ -17,7 +17,7 @@ _names = {
     ],
     "rnnfast.models": ["Decoder", "Encoder", "Graph", "LanguageModel", "Seq2Seq", "Sequential"],
     "rnnfast.training": [
-        *("SGD", "Adam", "AdamW", "RMSprop", "EMA", "History"),
+        *("SGD", "Adam", "AdamW", "RMSprop", "EMA", "History", "Buckets", "TokenBudget"),
         *("CrossEntropy", "BinaryCrossEntropy", "Hinge", "KLDivergence", "JointLoss", "FunctionLoss"),
         *("MSE", "MAE", "Huber", "LogCosh", "Quantile", "Poisson", "CosineSimilarity"),
         *("GaussianNLL", "StudentNLL", "MixtureNLL"),

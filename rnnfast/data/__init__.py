@@ -13,6 +13,7 @@ _names = {
     "rnnfast.data.scalers": ["MinMaxScaler", "StandardScaler"],
     "rnnfast.data.streams": ["stream_batches"],
     "rnnfast.data.tables": ["read_csv"],
+    "rnnfast.data.vectors": ["embedding_matrix", "read_vectors"],
     "rnnfast.data.vocabulary": ["Vocabulary"],
     "rnnfast.data.words": ["WordVocabulary"],
     "rnnfast.data.windows": ["Windows", "make_windows"],

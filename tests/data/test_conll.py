@@ -1,8 +1,10 @@
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from rnnfast.data import entities, read_conll, to_iob2
+from rnnfast.training import EntityF1
 
 
 def written(tmp_path, text):
@@ -65,6 +67,17 @@ def test_rewriting_keeps_the_spans(tags):
     for tag in rewritten:
         assert tag[0] != "I" or before[1:] == tag[1:]
         before = tag
+
+
+@given(st.lists(kinds, min_size=1, max_size=12))
+def test_the_metric_of_entities_counts_these_spans(tags):
+    names = sorted(set(tags))
+    ids = np.array([[names.index(tag) for tag in tags]])
+    metric = EntityF1(names)
+    metric.update(ids, ids)
+    assert {kind: row["entities"] for kind, row in metric.by_type().items()} == {
+        kind: sum(kind == found for found, _, _ in entities(tags)) for kind in metric.by_type()
+    }
 
 
 def test_kind_errors(tmp_path):

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rnnfast.data import Windows, make_windows
+from rnnfast.data import StandardScaler, Windows, make_windows
 
 
 def by_hand(series, window, horizon, stride, gap):
@@ -152,6 +152,26 @@ def test_dtypes_are_kept():
     windows = Windows(np.zeros(9, dtype=np.float32), 3, past_covariates=np.zeros(9, dtype=np.float32))
     assert windows[:][0].dtype == np.float32
     assert make_windows([1, 2, 3, 4], 3)[0].tolist() == [[[1], [2], [3]]]
+
+
+class Frame:
+    """What a data frame is to NumPy."""
+
+    def __init__(self, values):
+        self.values = values
+
+    def __array__(self, dtype=None, copy=None):
+        return np.array(self.values, dtype=dtype)
+
+
+def test_data_frames():
+    series = random_series(9, 2)
+    x, y = make_windows(Frame(series), 4, past_covariates=Frame(series[:, 0]))
+    np.testing.assert_array_equal(x[..., :2], make_windows(series, 4)[0])
+    np.testing.assert_array_equal(y, series[4:])
+    several = make_windows([Frame(series), Frame(series[:5])], 4)[0]
+    assert several.shape == (6, 4, 2)
+    np.testing.assert_array_equal(StandardScaler().fit_transform(Frame(series)), StandardScaler().fit_transform(series))
 
 
 @pytest.mark.parametrize(
