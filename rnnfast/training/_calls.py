@@ -11,19 +11,24 @@ class Calls:
 
     Parameters
     ----------
-    callbacks : iterable
+    callbacks : iterable, one callback, or None
         See `rnnfast.training.fit.fit`.
 
     Raises
     ------
     TypeError
-        For one that is neither callable nor has a hook.
+        For one that is a class, or neither callable nor has a hook.
     """
 
-    def __init__(self, callbacks: Iterable[Any]):
-        self._callbacks: list[Any] = [callbacks] if callable(callbacks) else list(callbacks)
+    def __init__(self, callbacks: Iterable[Any] | Any):
+        alone = callable(callbacks) or _has_hook(callbacks)
+        self._callbacks: list[Any] = [callbacks] if alone else list(() if callbacks is None else callbacks)
         for each in self._callbacks:
-            if not callable(each) and not any(hasattr(each, hook) for hook in _HOOKS):
+            if isinstance(each, type):
+                raise TypeError(
+                    f"a callback must be an object, got the class {each.__name__}: say {each.__name__}(...)"
+                )
+            if not callable(each) and not _has_hook(each):
                 raise TypeError(f"a callback must be callable or have one of {', '.join(_HOOKS)}, got {each!r}")
         self._by_batch = [each for each in self._callbacks if hasattr(each, "on_batch_end")]
 

@@ -28,6 +28,7 @@ class Checkpoint:
     Parameters
     ----------
     path : str or path
+        Folders that are missing are made.
     every_steps : int, optional
         Write after this many updates of the parameters, besides the end of each epoch.
     every_seconds : float, optional
@@ -116,6 +117,7 @@ class Checkpoint:
         """
         from rnnfast import files
 
+        os.makedirs(os.path.dirname(os.path.abspath(self.path)), exist_ok=True)
         self._sweep()
         if not self.resume or not os.path.exists(self.path):
             return

@@ -39,7 +39,7 @@ def fit(
     shuffle: bool = True,
     steps_per_epoch: int | None = None,
     metrics: Iterable[Any] | None = None,
-    callbacks: Iterable[Any] = (),
+    callbacks: Any = (),
     regularizers: Penalties | None = None,
     constraints: Constraints | None = None,
     accumulate: int = 1,
@@ -95,7 +95,7 @@ def fit(
     metrics : iterable of str, callable or Metric
         "accuracy", ..., metrics, or functions of (predictions, targets, mask) that give (sum, count). Of several
         outputs, a mapping from the output's name to its metrics.
-    callbacks : iterable
+    callbacks : iterable, one callback, or None
         Functions of (epoch, logs), or objects with some of the hooks of `rnnfast.training.Callback`. One that returns
         True at an epoch's end ends the fit.
     regularizers : mapping of str to L1, L2, L1L2, Orthogonal or a function, optional
@@ -139,7 +139,7 @@ def fit(
     optimizer = find_optimizer(_or(optimizer, getattr(model, "optimizer", None), "adam"))
     metrics = _or(metrics, getattr(model, "metrics", None), ())
     watched, calls = find_metrics(metrics), Calls(callbacks)
-    epochs = _check.size(epochs, "epochs")
+    epochs, initial_epoch = _check.size(epochs, "epochs"), _check.size(initial_epoch, "initial_epoch", least=0)
     timed = targets_have_time(model, loss)
     check_rules(model, regularizers, "regularizers")
     check_rules(model, constraints, "constraints")
@@ -207,16 +207,15 @@ def _epoch(
         for batch in run.batches(source):
             if class_weight is not None:
                 batch = batch._replace(weights=class_weights(batch.y, batch.weights, class_weight))
-            try:
-                run.train(batch, after_update)
-            except FloatingPointError as error:
-                raise FloatingPointError(f"epoch {run.epoch + 1}, step {run.step + 1}: {error}") from None
+            run.train(batch, after_update)
             show(batch.count, run.means.logs)
             if run.stop:
                 return None
         if not (run.is_within or went_on):
             raise ValueError(f"there are no batches in epoch {run.epoch + 1}: give a function that makes an iterator")
-        run.update()
+        run.update(after_update)
+        if run.stop:
+            return None
         logs = run.means.logs()
         if held_out is not None:
             means = Means(watched)

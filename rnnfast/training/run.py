@@ -111,21 +111,30 @@ class Run:
             self.window, self.batch = (0, self.batch + 1) if is_last else (at + 1, self.batch)
             self._groups += pieces[at].update
             if self._groups == rules.accumulate and pieces[at].update:
-                self.update()
-                after()
+                self.update(after)
                 if self.stop:
                     return
 
-    def update(self) -> None:
-        """Move the parameters by the gradients that wait, if any do."""
+    def update(self, after: Callable[[], None]) -> None:
+        """Move the parameters by the gradients that wait, if any do, and call `after` then.
+
+        Raises
+        ------
+        FloatingPointError
+            When a gradient is not finite; the parameters are those before that step.
+        """
         found, self._gathered, self._groups = self._gathered, None, 0
         if found is None or not found.count:
             return
         rules = self.rules
-        done = update(found, self.model, self.optimizer, rules.regularizers, rules.constraints, seen=self._seen)
+        try:
+            done = update(found, self.model, self.optimizer, rules.regularizers, rules.constraints, seen=self._seen)
+        except FloatingPointError as error:
+            raise FloatingPointError(f"epoch {self.epoch + 1}, step {self.step + 1}: {error}") from None
         self.means.add(done.loss_sum + done.penalty * done.count, done.count)
         self.norm = done.norm
         self.step += 1
+        after()
 
     def _pieces(self, batch: Batch) -> list[Window]:
         if self.rules.tbptt is None:

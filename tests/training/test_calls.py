@@ -73,6 +73,20 @@ def test_one_function_is_a_callback_too():
     assert heard == [0, 1]
 
 
+def test_one_object_or_none_is_enough():
+    alone = Recorder()
+    fit(callbacks=alone)
+    assert alone.heard[-1] == "end"
+    fit(callbacks=None)
+
+
+def test_the_last_step_of_an_epoch_is_heard_though_it_has_fewer_batches():
+    recorder = Recorder()
+    fit(epochs=2, callbacks=[recorder], accumulate=3)
+    assert recorder.heard == ["begin", "epoch 0", "step 1", "end of 0", "epoch 1", "step 2", "end of 1", "end"]
+    assert fit(epochs=2, callbacks=[Recorder(stop_at=1)], accumulate=3).epoch == []
+
+
 def test_states():
     class Counts:
         def __init__(self):
@@ -97,3 +111,5 @@ def test_states():
         Calls([print]).load_state(calls.state())
     with pytest.raises(TypeError, match="on_epoch_end"):
         Calls([3])
+    with pytest.raises(TypeError, match=r"got the class Recorder: say Recorder\(\.\.\.\)"):
+        Calls([Recorder])

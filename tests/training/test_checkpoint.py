@@ -224,6 +224,15 @@ def test_other_files_are_refused_and_kept(tmp_path):
         train(tmp_path / "run")
 
 
+def test_folders_are_made_before_anything_is_trained(tmp_path):
+    class Watch:
+        def on_batch_end(self, run, logs):
+            assert (tmp_path / "a" / "b").is_dir()
+
+    train(tmp_path / "a" / "b" / "run", epochs=1, callbacks=[Watch()])
+    assert (tmp_path / "a" / "b" / "run").is_file()
+
+
 def test_arguments():
     with pytest.raises(ValueError, match="every_steps must be at least 1"):
         Checkpoint("run", every_steps=0)

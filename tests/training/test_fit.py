@@ -187,6 +187,8 @@ def test_a_gradient_that_is_not_finite_leaves_the_model():
     x = np.array([[1.0, np.nan]])
     with pytest.raises(FloatingPointError, match="inf or nan in the data"):
         model.fit(x, [[1.0]], loss="mse", verbose=False)
+    with pytest.raises(FloatingPointError, match="epoch 1, step 1: .*nan"):
+        model.fit(x, [[1.0]], loss="mse", verbose=False, accumulate=2)
     assert np.array_equal(model.flat_data, before)
 
 
@@ -198,6 +200,8 @@ def test_a_gradient_that_is_not_finite_leaves_the_model():
         ({"loss": "joy"}, ValueError, "loss must be"),
         ({"optimizer": "tiger"}, ValueError, "optimizer must be"),
         ({"epochs": 0}, ValueError, "epochs must be at least 1"),
+        ({"initial_epoch": -1}, ValueError, "initial_epoch must be at least 0"),
+        ({"initial_epoch": 0.5}, TypeError, "initial_epoch must be a whole number"),
         ({"batch_size": 1.5}, TypeError, "batch_size must be a whole number"),
         ({"validation_split": 1.0}, ValueError, "validation_split"),
         ({"validation_data": 3}, ValueError, "validation_data must be a tuple"),
