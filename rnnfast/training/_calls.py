@@ -25,9 +25,7 @@ class Calls:
         self._callbacks: list[Any] = [callbacks] if alone else list(() if callbacks is None else callbacks)
         for each in self._callbacks:
             if isinstance(each, type):
-                raise TypeError(
-                    f"a callback must be an object, got the class {each.__name__}: say {each.__name__}(...)"
-                )
+                raise TypeError(f"a callback must be an object, got the class {each.__name__}: make one of it")
             if not callable(each) and not _has_hook(each):
                 raise TypeError(f"a callback must be callable or have one of {', '.join(_HOOKS)}, got {each!r}")
         self._by_batch = [each for each in self._callbacks if hasattr(each, "on_batch_end")]

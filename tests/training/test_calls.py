@@ -111,5 +111,5 @@ def test_states():
         Calls([print]).load_state(calls.state())
     with pytest.raises(TypeError, match="on_epoch_end"):
         Calls([3])
-    with pytest.raises(TypeError, match=r"got the class Recorder: say Recorder\(\.\.\.\)"):
+    with pytest.raises(TypeError, match="got the class Recorder"):
         Calls([Recorder])

@@ -187,7 +187,7 @@ def test_a_gradient_that_is_not_finite_leaves_the_model():
     x = np.array([[1.0, np.nan]])
     with pytest.raises(FloatingPointError, match="inf or nan in the data"):
         model.fit(x, [[1.0]], loss="mse", verbose=False)
-    with pytest.raises(FloatingPointError, match="epoch 1, step 1: .*nan"):
+    with pytest.raises(FloatingPointError, match=r"epoch 1, step 1: .*nan"):
         model.fit(x, [[1.0]], loss="mse", verbose=False, accumulate=2)
     assert np.array_equal(model.flat_data, before)
 
