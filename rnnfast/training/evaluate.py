@@ -1,6 +1,6 @@
 """A model's loss, metrics and outputs on arrays, batch by batch."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
 import numpy as np
@@ -8,7 +8,7 @@ import numpy as np
 from rnnfast.training._examples import Batch, Examples
 from rnnfast.training._ragged import Ragged
 from rnnfast.training._sources import make_source
-from rnnfast.training.losses import find_loss
+from rnnfast.training.losses import Loss, find_loss
 from rnnfast.training.metrics import Mean, Metric, find_metrics, fresh
 from rnnfast.training.step import output_mask
 
@@ -175,6 +175,6 @@ def has_time(model: Any) -> Any:
     return {name: each is not None for name, each in found.items()} if isinstance(found, dict) else found is not None
 
 
-def targets_have_time(model: Any, loss: Callable[..., Any]) -> bool:
+def targets_have_time(model: Any, loss: Loss) -> bool:
     """Whether targets have the time axis of the model's output; those of losses that align do not."""
-    return bool(has_time(model)) and getattr(loss, "aligned", True)
+    return bool(has_time(model)) and loss.aligned

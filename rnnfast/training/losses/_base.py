@@ -15,6 +15,8 @@ class Loss:
     """A loss. Calling it gives `(sum, count, gradient of the sum with respect to the predictions)`."""
 
     name = "loss"
+    aligned = True
+    """Whether targets have the time axis of the predictions, where these have one: `fit` cuts both alike."""
 
     def __call__(
         self, predictions: np.ndarray, targets: Any, mask: np.ndarray | None = None, weights: Any = None
