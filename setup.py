@@ -127,6 +127,7 @@ setup(
             extension("_ctc"),
             extension("_crf"),
             extension("_updates"),
+            extension("_norms"),
         ],
         compiler_directives={
             "language_level": "3",

@@ -1,5 +1,6 @@
 from libc.stdint cimport int8_t, int64_t
 
+from rnnfast.kernels._norms_table cimport norms
 from rnnfast.kernels._passes_table cimport passes
 
 
@@ -148,6 +149,7 @@ cdef extern from "kernels.h":
         void split_norms(const step *s, ptrdiff_t count, ptrdiff_t units, ptrdiff_t vectors, const phase *p) noexcept nogil
         double fma_chains(ptrdiff_t rounds) noexcept nogil
         passes passes
+        norms norms
 
     const kernel_table *kernels_for(int itemsize) noexcept nogil
     int kernels_choose(const char *cap) noexcept nogil

@@ -5,10 +5,12 @@ from typing import Any
 
 import numpy as np
 
+from rnnfast.kernels import _norms
 from rnnfast.layers import _check
 from rnnfast.layers._base import Axis, Backward, BackwardOnce, Block, Layer, float_dtype
 
 Array = np.ndarray
+Gradient = Callable[[Array, bool], tuple[Array | None, Array, Array]]
 
 
 class _Norm(Layer):
@@ -28,22 +30,23 @@ class _Norm(Layer):
         """What the layer takes, for the summary."""
         return ("B", "T", self.num_features)
 
-    def _standardised(self, rows: Array) -> tuple[Array, Callable[[Array], Array]]:
-        """z of the rows while training, and what makes their gradient of that of z."""
+    def _infer(self, rows: Array, valid: Array | None) -> Array:
+        """y of rows, zero where they are not valid."""
         raise NotImplementedError
 
-    def _inference(self) -> Callable[[Array], Array]:
-        """y of rows, by copies of the numbers as they are now."""
+    def _train(self, rows: Array, valid: Array | None) -> tuple[Array, Gradient]:
+        """The same while training, and the gradients of rows, weight and bias: `gradient(dy, need_dx)`."""
         raise NotImplementedError
 
     def _rows(self, x: Any, lengths: Any) -> tuple[Array, tuple[int, ...], Array | None]:
-        """The valid steps (N, F), the shape of x, and which steps they are; None for all."""
+        """The steps (N, F), the shape of x, and which steps are valid; None for all."""
         x = _check.real(x, self.block.dtype)
         _check.features(x, self.num_features, type(self).__name__)
         beyond = _check.padding(lengths, x.shape[:-1])
-        if beyond is None:
-            return x.reshape(-1, self.num_features), x.shape, None
-        return x[~beyond], x.shape, ~beyond
+        return self._matrix(x), x.shape, None if beyond is None else ~beyond.reshape(-1)
+
+    def _matrix(self, x: Array) -> Array:
+        return np.require(x.reshape(-1, self.num_features), requirements=["C", "A"])
 
     def __call__(self, x: Any, *, lengths: Any = None) -> Array:
         """Inference.
@@ -59,35 +62,22 @@ class _Norm(Layer):
             (..., F); zero beyond each sequence's end.
         """
         rows, shape, valid = self._rows(x, lengths)
-        return _placed(self._inference()(rows), shape, valid)
+        return self._infer(rows, valid).reshape(shape)
 
     def forward(self, x: Any, *, lengths: Any = None, rng: Any = None) -> tuple[Array, Backward]:
         """Training: y and `backward(dy, grads=None, need_dx=True) -> dx`. x must not change in between."""
         once = BackwardOnce(self.slots())
         rows, shape, valid = self._rows(x, lengths)
-        z, undo = self._standardised(rows)
-        weight = self.block.array("weight")
-        y = _placed(z * weight + self.block.array("bias"), shape, valid)
+        y, gradient = self._train(rows, valid)
 
         def backward(dy: Any, grads: Any = None, need_dx: bool = True) -> Array | None:
             dy = _check.output_gradient(dy, shape, self.block.dtype)
             once.start()
-            dy = dy.reshape(-1, self.num_features) if valid is None else dy[valid]
-            dx = _placed(undo(dy * weight), shape, valid) if need_dx else None
-            once.add({"weight": _sum(dy * z, 0)[0], "bias": _sum(dy, 0)[0]}, grads)
-            return dx
+            dx, d_weight, d_bias = gradient(self._matrix(dy), need_dx)
+            once.add({"weight": d_weight, "bias": d_bias}, grads)
+            return None if dx is None else dx.reshape(shape)
 
-        return y, backward
-
-    def _stream_steps(self, rows: int) -> list[Any]:
-        function = self._inference()
-
-        def step(x: Any) -> Array:
-            x = np.atleast_2d(_check.real(x, self.block.dtype))
-            _check.features(x, self.num_features, type(self).__name__)
-            return function(x)
-
-        return [step]
+        return y.reshape(shape), backward
 
 
 class LayerNorm(_Norm):
@@ -119,13 +109,17 @@ class LayerNorm(_Norm):
         """The constructor's arguments."""
         return {"num_features": self.num_features, "eps": self.eps, "dtype": str(self.block.dtype)}
 
-    def _standardised(self, rows: Array) -> tuple[Array, Callable[[Array], Array]]:
-        z, _, _, undo = _standardise(rows, 1, self.eps)
-        return z, undo
+    def _infer(self, rows: Array, valid: Array | None) -> Array:
+        return _norms.layer_norm(rows, self.block.array("weight"), self.block.array("bias"), self.eps, valid)[0]
 
-    def _inference(self) -> Callable[[Array], Array]:
-        weight, bias, eps = self.block.array("weight").copy(), self.block.array("bias").copy(), self.eps
-        return lambda rows: _standardise(rows, 1, eps)[0] * weight + bias
+    def _train(self, rows: Array, valid: Array | None) -> tuple[Array, Gradient]:
+        weight = self.block.array("weight")
+        y, statistics = _norms.layer_norm(rows, weight, self.block.array("bias"), self.eps, valid, True)
+        return y, lambda dy, need_dx: _norms.layer_norm_backward(dy, rows, statistics, weight, valid, need_dx)
+
+    def _stream_steps(self, rows: int) -> list[Any]:
+        weight, bias = self.block.array("weight").copy(), self.block.array("bias").copy()
+        return [_norms.NormStep(weight, bias, None, self.eps, rows)]
 
 
 class BatchNorm(_Norm):
@@ -190,53 +184,28 @@ class BatchNorm(_Norm):
             mean, variance = kept.data.copy().reshape(2, -1)
         return mean, 1 / np.sqrt(variance + self.eps)
 
-    def _standardised(self, rows: Array) -> tuple[Array, Callable[[Array], Array]]:
-        if self.frozen:
-            mean, scale = self._running()
-            return (rows - mean) * scale, lambda dz: dz * scale
-        z, mean, variance, undo = _standardise(rows, 0, self.eps)
-        count, kept = len(rows), self.buffer_block
+    def _moved(self, rows: Array, valid: Array | None) -> tuple[int, Array, Array]:
+        """How many rows count, their mean, one over their standard deviation; moves the running statistics."""
+        count, mean, variance = _norms.moments(rows, valid)
         if count > 1:
-            batch = np.concatenate([mean[0], variance[0] * (count / (count - 1))])
+            kept, batch = self.buffer_block, np.concatenate([mean, variance * (count / (count - 1))])
             with kept.lock:
-                kept.data += self.momentum * (batch - kept.data)
+                kept.data += (self.momentum * (batch - kept.data)).astype(kept.dtype)
                 kept.version += 1
-        return z, undo
+        dtype = self.block.dtype
+        return count, mean.astype(dtype), (1 / np.sqrt(variance + self.eps)).astype(dtype)
 
-    def _inference(self) -> Callable[[Array], Array]:
+    def _infer(self, rows: Array, valid: Array | None) -> Array:
         mean, scale = self._running()
-        scale, bias = scale * self.block.array("weight"), self.block.array("bias").copy()
-        return lambda rows: (rows - mean) * scale + bias
+        return _norms.shifted(rows, mean, scale * self.block.array("weight"), self.block.array("bias"), valid)
 
+    def _train(self, rows: Array, valid: Array | None) -> tuple[Array, Gradient]:
+        weight = self.block.array("weight")
+        count, mean, scale = (0, *self._running()) if self.frozen else self._moved(rows, valid)
+        y = _norms.shifted(rows, mean, scale * weight, self.block.array("bias"), valid)
+        return y, lambda dy, need_dx: _norms.batch_norm_backward(dy, rows, mean, scale, weight, valid, count, need_dx)
 
-def _sum(rows: Array, axis: int) -> Array:
-    # Columns are added up in float64, as NumPy takes one row after the other; along a row it goes by pairs.
-    wide = np.float64 if axis == 0 else rows.dtype
-    return rows.sum(axis=axis, dtype=wide, keepdims=True).astype(rows.dtype, copy=False)
-
-
-def _mean(rows: Array, axis: int) -> Array:
-    return _sum(rows, axis) / max(1, rows.shape[axis])
-
-
-def _standardise(rows: Array, axis: int, eps: float) -> tuple[Array, Array, Array, Callable[[Array], Array]]:
-    """z = (rows - mean) / sqrt(variance + eps) along an axis; mean, variance, and the rows' gradient of that of z."""
-    mean = _mean(rows, axis)
-    z = rows - mean
-    variance = _mean(z * z, axis)
-    scale = 1 / np.sqrt(variance + eps)
-    z *= scale
-
-    def undo(dz: Array) -> Array:
-        return scale * (dz - _mean(dz, axis) - z * _mean(dz * z, axis))
-
-    return z, mean, variance, undo
-
-
-def _placed(rows: Array, shape: tuple[int, ...], valid: Array | None) -> Array:
-    """Rows back at their steps; zeros at the others."""
-    if valid is None:
-        return rows.reshape(shape)
-    placed = np.zeros(shape, rows.dtype)
-    placed[valid] = rows
-    return placed
+    def _stream_steps(self, rows: int) -> list[Any]:
+        mean, scale = self._running()
+        factor, bias = scale * self.block.array("weight"), self.block.array("bias").copy()
+        return [_norms.NormStep(factor, bias, mean, 0.0, rows)]

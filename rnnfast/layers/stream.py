@@ -19,7 +19,7 @@ class Stream(StreamBase):
 
     Made by ``layer.stream(batch_size)`` and ``model.stream(batch_size)`` from the parameters as they are then. The bits
     are those of one call on the whole sequence. All memory is had at the start, and a step allocates nothing, but for
-    the layers that step in Python: normalisation, activations, convolution. A stream belongs to one thread; make one
+    the layers that step in Python: activations, convolution, one's own cells. A stream belongs to one thread; make one
     for each.
 
     Parameters

@@ -29,7 +29,10 @@ void *realloc(void *p, size_t n) { calls++; return __libc_realloc(p, n); }
 
 def steps_of_everything():
     """By name, calls without arguments that take one step."""
-    numbers = rf.Sequential(rf.LSTM(5, 9, 2), rf.Dropout(0.5), rf.GRU(9, 7), rf.Linear(7, 3, activation="sigmoid"))
+    numbers = rf.Sequential(
+        *(rf.LSTM(5, 9, 2), rf.LayerNorm(9), rf.Dropout(0.5), rf.GRU(9, 7), rf.BatchNorm(7)),
+        rf.Linear(7, 3, activation="sigmoid"),
+    )
     tokens = rf.Sequential(rf.Embedding(11, 4), rf.RNN(4, 6), rf.Linear(6, 11, activation="relu"))
     x, ids, out = np.ones((4, 5), "f"), np.array([3, 1, 4, 1]), np.zeros((4, 3), "f")
     layer, stream, text = rf.LSTM(5, 33).stream(4), numbers.stream(4), tokens.stream(4)

@@ -8,6 +8,7 @@
 #define RNNFAST_KERNELS_H
 #include <stddef.h>
 #include <stdint.h>
+#include "norms_table.h"
 #include "passes_table.h"
 
 #define MAX_PHASES 2
@@ -154,6 +155,7 @@ typedef struct kernel_table {
     /* `rounds` vector multiply-adds in each of FMA_CHAINS chains, in registers. */
     double (*fma_chains)(ptrdiff_t rounds);
     struct passes passes;
+    struct norms norms;
 } kernel_table;
 
 /* The tables of this process, chosen once from the CPU and RNNFAST_ISA; itemsize is 4 or 8. */

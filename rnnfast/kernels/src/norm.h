@@ -117,5 +117,3 @@ static void split_norms(const struct step *s, ptrdiff_t count, ptrdiff_t units, 
     }
 }
 #undef LIVE
-#undef WIDE
-#undef CHAINS

@@ -6,6 +6,7 @@
 #include "peak.h"
 #include "activations.h"
 #include "norm.h"
+#include "norm_passes.h"
 #include "cells.h"
 #include "optimizers.h"
 #include "passes.h"
@@ -16,7 +17,7 @@ const kernel_table JOIN(TARGET, NAME(kernels)) = {
     &cells[7], &cells[8], &cells[9], &cells[10], &cells[11], &cells[12]}, &NAME(projection_phase),
     multiply, pack_columns, pack_rows, transpose, store_rows, load_rows, add_rows, fill_slot, scale_rows,
     normalise, join_norms, split_norms,
-    NAME(fma_chains), PASSES_TABLE,
+    NAME(fma_chains), PASSES_TABLE, NORMS_TABLE,
 };
 #undef LANES
 #undef LANE_BYTES
