@@ -23,6 +23,9 @@ def attach(
     modules = {name: module for module, found in names.items() for name in found}
     public = sorted({*modules, *submodules})
 
+    def __dir__() -> list[str]:
+        return sorted({*(name for name in vars(sys.modules[package]) if name.startswith("__")), *public})
+
     def __getattr__(name: str) -> Any:
         if name in submodules:
             return importlib.import_module(f"{package}.{name}")
@@ -32,4 +35,4 @@ def attach(
         setattr(sys.modules[package], name, value)
         return value
 
-    return public, __getattr__, lambda: sorted({*vars(sys.modules[package]), *public})
+    return public, __getattr__, __dir__

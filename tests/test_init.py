@@ -28,6 +28,11 @@ def test_every_public_name_is_there():
     assert {"LSTM", "GRU", "RNN", "Sequential", "Adam", "load", "save", "__version__"} <= set(rnnfast.__all__)
 
 
+def test_what_is_private_is_not_listed():
+    listed = {name for name in dir(rnnfast) if not name.startswith("__")}
+    assert listed == set(rnnfast.__all__) - {"__version__"}
+
+
 def test_unknown_names_are_errors():
     with pytest.raises(AttributeError, match="module 'rnnfast' has no attribute 'LSTMM'"):
         rnnfast.LSTMM  # noqa: B018

@@ -3,7 +3,7 @@ from typing import Any
 
 import numpy.typing as npt
 
-from rnnfast.kernels._step import RecurrentStep, Step
+from rnnfast.kernels._step import Step
 
 Array = npt.NDArray[Any]
 Convert = Callable[[Any, int], Array]
@@ -15,7 +15,6 @@ class Line:
 
 class Chain:
     parts: tuple[Line | Callable[[Any], Any], ...]
-    stateful: tuple[RecurrentStep, ...]
     rows: int
     def __init__(self, parts: Sequence[Line | Callable[[Any], Any]], rows: int) -> None: ...
     def __enter__(self) -> None: ...

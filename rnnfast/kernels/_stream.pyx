@@ -152,7 +152,8 @@ cdef class Line:
 
 
 cdef class Chain:
-    """Lines, and callables of one value, one after another. One thread at a time may call it, or be inside
+    """Lines, and callables of one value (those of `has_state` are told which sequences, where it is not all of them),
+    one after another. One thread at a time may call it, or be inside
     ``with chain:``; whoever comes meanwhile gets a RuntimeError.
 
     Parameters
@@ -162,7 +163,6 @@ cdef class Chain:
         How many sequences there are.
     """
     cdef readonly tuple parts
-    cdef readonly tuple stateful
     cdef readonly ptrdiff_t rows
     cdef Line only, last
     cdef char taken
@@ -170,7 +170,6 @@ cdef class Chain:
     def __init__(self, parts, ptrdiff_t rows):
         self.parts, self.rows = tuple(parts), rows
         lines = [part for part in self.parts if isinstance(part, Line)]
-        self.stateful = tuple([step for line in lines for step in line.steps if step.has_state])
         self.only = lines[0] if len(self.parts) == len(lines) == 1 else None
         self.last = lines.pop() if self.parts and isinstance(self.parts[len(self.parts) - 1], Line) else None
 
@@ -200,7 +199,12 @@ cdef class Chain:
         if self.only is not None:
             return self.only.feed(x, slots, count, out)
         for part in self.parts:
-            x = (<Line>part).feed(x, slots, count, out if part is self.last else None) if isinstance(part, Line) else part(x)
+            if isinstance(part, Line):
+                x = (<Line>part).feed(x, slots, count, out if part is self.last else None)
+            elif slots is not NULL and getattr(part, "has_state", False):
+                x = part(x, np.array([slots[r] for r in range(count)], np.intp))
+            else:
+                x = part(x)
         if out is None or out is x:
             return x
         check_out(out, x.shape)

@@ -236,6 +236,8 @@ class Layer:
 
     @frozen.setter
     def frozen(self, value: bool) -> None:
+        if not isinstance(value, (bool, np.bool_)):
+            raise TypeError(f"frozen must be True or False, got {value!r}")
         for block in self.blocks():
             block.frozen = bool(value)
 

@@ -179,9 +179,22 @@ class Block:
         self.version, self.frozen_names = state["version"], state["frozen_names"]
 
 
+def as_array(value: Any, name: str) -> np.ndarray:
+    """`value` as an array; a list of sequences that are not equally long is a ValueError that says what to do."""
+    try:
+        return np.asarray(value)
+    except ValueError as error:
+        if "inhomogeneous" not in str(error):
+            raise
+    raise ValueError(
+        f"{name} holds sequences of different lengths, which make no array: pad them (rnnfast.data.pad_sequences) and "
+        "give lengths=, or give the list to the layer's or model's ragged()"
+    )
+
+
 def real_array(value: Any, name: str) -> np.ndarray:
     """`value` as an array of real numbers (or booleans); anything else is a TypeError that says `name`."""
-    array = np.asarray(value)
+    array = as_array(value, name)
     if array.dtype.kind not in "fiub":
         raise TypeError(f"{name} must hold real numbers, got dtype {array.dtype}")
     return array

@@ -40,6 +40,13 @@ def not_negative(value: Any, name: str, most: float = math.inf) -> float:
     return float(value)
 
 
+def flag(value: Any, name: str) -> bool:
+    """True or False, and nothing that merely counts as such."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{name} must be True or False, got {value!r}")
+    return bool(value)
+
+
 def real(x: Any, dtype: np.dtype | None, name: str = "x") -> np.ndarray:
     """`x` as an array of `dtype`; with None, float64 stays and all else becomes float32."""
     x = real_array(x, name)

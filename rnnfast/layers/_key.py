@@ -19,6 +19,21 @@ class Key(int):
         return Key(z ^ (z >> 31))
 
 
+def generator(seed: Any, name: str = "seed") -> np.random.Generator:
+    """What draws the first values, of a `seed` argument; anything that NumPy takes for one will do.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For anything else.
+    """
+    try:
+        return np.random.default_rng(seed)
+    except (TypeError, ValueError) as error:
+        message = f"{name} must be None, a whole number of at least 0 or a numpy.random.Generator, got {seed!r}"
+        raise type(error)(message) from None
+
+
 def draw_key(rng: Any = None) -> Key:
     """Turn NumPy's usual `rng` argument into a key.
 
@@ -36,4 +51,4 @@ def draw_key(rng: Any = None) -> Key:
         return rng
     if rng is None:
         return Key.from_bytes(os.urandom(8), "little")  # as fresh as NumPy's entropy, and a hundred times as fast
-    return Key(np.random.default_rng(rng).integers(0, _MASK, dtype=np.uint64, endpoint=True))
+    return Key(generator(rng, "rng").integers(0, _MASK, dtype=np.uint64, endpoint=True))

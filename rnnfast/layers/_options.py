@@ -1,5 +1,7 @@
 """The options that the recurrent layers share: what they mean, and their checks."""
 
+import difflib
+import inspect
 import math
 from typing import Any, TypedDict
 
@@ -101,6 +103,14 @@ def cell_options(**given: Any) -> dict[str, Any]:
     """What goes on to `ops`: options that are not as usual, lists (as files have them) as tuples."""
     found = {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
     return {name: value for name, value in found.items() if value != _USUAL[name]}
+
+
+def unknown_argument(layer: type, name: str) -> str:
+    """What to say of an argument that a layer does not have: the nearest one that it has, or all of them."""
+    known = [one for one in inspect.signature(layer).parameters if one != "grid"] + list(GridOptions.__annotations__)
+    near = difflib.get_close_matches(name, known, 1)
+    hint = f"did you mean {near[0]!r}?" if near else f"its arguments are {', '.join(known)}"
+    return f"{layer.__name__}() has no argument {name!r}: {hint}"
 
 
 def check_projection(size: Any) -> int:

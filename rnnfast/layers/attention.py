@@ -8,6 +8,7 @@ import numpy as np
 from rnnfast import ops
 from rnnfast.layers import _check
 from rnnfast.layers._base import Backward, BackwardOnce, Block, float_dtype, real_array
+from rnnfast.layers._key import generator
 from rnnfast.layers._many import Array, ManyInputs, Shape
 from rnnfast.layers.initializers import constant, glorot_uniform
 
@@ -106,7 +107,7 @@ class Attention(ManyInputs):
         shapes = self._shapes()
         if shapes:
             self.block = Block(shapes, self._dtype)
-            rng = np.random.default_rng(seed)
+            rng = generator(seed)
             for name, shape in shapes.items():
                 if name == "scale":
                     self.block.set(name, constant(shapes["bias"][0] ** -0.5, *shape))

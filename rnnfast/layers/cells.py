@@ -8,8 +8,10 @@ import numpy as np
 from rnnfast import ops
 from rnnfast.layers import _check
 from rnnfast.layers._base import Axis, BackwardOnce, Block, Layer, float_dtype
+from rnnfast.layers._block import as_array
 from rnnfast.layers._direction import Direction, check_bias, check_forget_bias
 from rnnfast.layers._grid import LSTMState
+from rnnfast.layers._key import generator
 
 Array = np.ndarray
 
@@ -40,7 +42,7 @@ class Cell(Layer):
             self.cell, self.input_size, self.hidden_size, self.bias, "", options, forget_bias=self.forget_bias
         )
         self.block = Block(self._direction.shapes(), float_dtype(dtype))
-        self._direction.initialise(self.block, np.random.default_rng(seed))
+        self._direction.initialise(self.block, generator(seed))
         self._cache_packed: dict[str, Any] = {}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -107,7 +109,7 @@ class Cell(Layer):
         return new, backward
 
     def _run(self, x: Any, state: Any, training: bool) -> tuple[Any, Any, bool]:
-        x = np.asarray(x)
+        x = as_array(x, "x")
         if x.ndim not in (1, 2) or x.shape[-1] != self.input_size:
             raise ValueError(f"x must have shape (B, {self.input_size}) or ({self.input_size},), got {x.shape}")
         unbatched = x.ndim == 1

@@ -10,6 +10,7 @@ from rnnfast.kernels._linear import PackedMatrix
 from rnnfast.kernels._memory import zeros
 from rnnfast.layers import _activations, _check
 from rnnfast.layers._base import Axis, Backward, BackwardOnce, Block, Layer, float_dtype
+from rnnfast.layers._key import generator
 
 Array = np.ndarray
 
@@ -82,7 +83,7 @@ class Conv1D(Layer):
         self.out_channels = _check.size(out_channels, "out_channels")
         self.kernel_size = _check.size(kernel_size, "kernel_size")
         self.stride, self.dilation = _check.size(stride, "stride"), _check.size(dilation, "dilation")
-        self.causal, self.bias = bool(causal), bool(bias)
+        self.causal, self.bias = _check.flag(causal, "causal"), _check.flag(bias, "bias")
         self.activation = _activations.parse("identity" if activation is None else activation)
         shapes: dict[str, tuple[int, ...]] = {"weight": (self.out_channels, self.in_channels, self.kernel_size)}
         if self.bias:
@@ -90,7 +91,7 @@ class Conv1D(Layer):
         self.block = Block(shapes, float_dtype(dtype))
         if not self.block.planned:
             limit = np.sqrt(6 / (self.kernel_size * (self.in_channels + self.out_channels)))
-            self.block.set("weight", np.random.default_rng(seed).uniform(-limit, limit, shapes["weight"]))
+            self.block.set("weight", generator(seed).uniform(-limit, limit, shapes["weight"]))
 
     @property
     def span(self) -> int:
@@ -329,14 +330,15 @@ class _ConvStep:
         self.kernel, self.activation = layer._kernel(), layer.activation
         self.window = np.zeros((rows, layer.span + 1, layer.in_channels), layer.block.dtype)
 
-    def __call__(self, x: Any) -> Array:
-        rows, _, channels = self.window.shape
+    def __call__(self, x: Any, numbers: Array | None = None) -> Array:
+        window = self.window if numbers is None else self.window[numbers]
+        rows, _, channels = window.shape
         x = _check.real(x, self.window.dtype)
         if x.shape != (rows, channels) and not (rows == 1 and x.shape == (channels,)):
             raise ValueError(f"x must have shape {(rows, channels)}, one step of each sequence, got {x.shape}")
-        self.window[:, -1] = x
-        y = self.activation.value(self.kernel.product(self.window, 1)[:, 0])
-        self.window[:, :-1] = self.window[:, 1:]
+        window[:, -1] = x
+        y = self.activation.value(self.kernel.product(window, 1)[:, 0])
+        self.window[slice(None) if numbers is None else numbers, :-1] = window[:, 1:]
         return y
 
     def clear(self, numbers: Array) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 from rnnfast import ops
 from rnnfast.layers import _check
 from rnnfast.layers._base import Axis, Backward, BackwardOnce, Block, Layer, float_dtype
+from rnnfast.layers._key import generator
 
 
 class CRF(Layer):
@@ -54,12 +55,12 @@ class CRF(Layer):
 
     def __init__(self, num_tags: int, *, boundaries: bool = True, dtype: Any = "float32", seed: Any = None):
         self.num_tags = _check.size(num_tags, "num_tags")
-        self.boundaries = bool(boundaries)
+        self.boundaries = _check.flag(boundaries, "boundaries")
         shapes: dict[str, tuple[int, ...]] = {"transition": (self.num_tags, self.num_tags)}
         if self.boundaries:
             shapes |= {"start": (self.num_tags,), "end": (self.num_tags,)}
         self.block = Block(shapes, float_dtype(dtype))
-        rng = np.random.default_rng(seed)
+        rng = generator(seed)
         for name, shape in shapes.items():
             self.block.set(name, rng.uniform(-0.1, 0.1, shape))
 

@@ -9,6 +9,8 @@ from rnnfast import ops
 from rnnfast.kernels._memory import empty, zeros
 from rnnfast.layers import _check
 from rnnfast.layers._base import Axis, Backward, BackwardOnce, Block, Layer, draw_key, float_dtype, real_array
+from rnnfast.layers._block import as_array
+from rnnfast.layers._key import generator
 from rnnfast.layers.initializers import normal
 
 
@@ -70,7 +72,7 @@ class Embedding(Layer):
         self.word_dropout = _check.probability(word_dropout, "word_dropout")
         shape = (self.num_embeddings, self.embedding_dim)
         self.block = Block({"weight": shape}, float_dtype(dtype))
-        first = normal(np.random.default_rng(seed), shape) if weights is None else real_array(weights, "weights")
+        first = normal(generator(seed), shape) if weights is None else real_array(weights, "weights")
         if first.shape != shape:
             raise ValueError(f"weights must have shape {shape}, (num_embeddings, embedding_dim), got {first.shape}")
         if self.padding_idx is not None:
@@ -104,7 +106,7 @@ class Embedding(Layer):
         }
 
     def _ids(self, x: Any, lengths: Any) -> tuple[np.ndarray, np.ndarray | None]:
-        ids = np.asarray(x)
+        ids = as_array(x, "x")
         if ids.dtype.kind not in "iu" and ids.size:
             raise TypeError(f"Embedding: x must hold integers, got dtype {ids.dtype}")
         beyond = _check.padding(lengths, ids.shape)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from rnnfast.layers._block import is_planning
+from rnnfast.layers._key import generator
 
 
 def _blank(*shape: int) -> np.ndarray:
@@ -133,7 +134,7 @@ def irnn(layer: Any, seed: Any = None, *, scale: float = 1.0) -> None:
     >>> layer.params["weight_hh_l0"].tolist()
     [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]
     """
-    rng = np.random.default_rng(seed)
+    rng = generator(seed)
     for direction in _directions(layer, "irnn", ("rnn",)):
         for name, shape in direction.shapes().items():
             if name.startswith("weight_ih"):
@@ -175,7 +176,7 @@ def chrono(layer: Any, max_steps: int, seed: Any = None) -> None:
     """
     if not isinstance(max_steps, (int, np.integer)) or max_steps < 2:
         raise ValueError(f"max_steps must be a whole number of at least 2, got {max_steps!r}")
-    rng = np.random.default_rng(seed)
+    rng = generator(seed)
     for direction in _directions(layer, "chrono", ("lstm", "gru")):
         if not direction.bias:
             raise ValueError("chrono sets biases, and this layer has bias=False")

@@ -8,6 +8,7 @@ from rnnfast import ops
 from rnnfast.kernels._linear import PackedMatrix
 from rnnfast.layers import _check
 from rnnfast.layers._base import Axis, Backward, BackwardOnce, Block, Layer, float_dtype
+from rnnfast.layers._key import generator
 from rnnfast.layers.embedding import Embedding
 from rnnfast.layers.initializers import glorot_uniform
 
@@ -65,7 +66,7 @@ class Linear(Layer):
     ):
         self.in_features = _check.size(in_features, "in_features")
         self.out_features = _check.size(out_features, "out_features")
-        self.bias = bool(bias)
+        self.bias = _check.flag(bias, "bias")
         if activation not in _ACTIVATIONS:
             raise ValueError(f"activation must be one of {', '.join(map(repr, _ACTIVATIONS))}, got {activation!r}")
         self.activation = activation
@@ -73,7 +74,7 @@ class Linear(Layer):
         weight, bias_shape = (self.out_features, self.in_features), {"bias": (self.out_features,)} if self.bias else {}
         if tied is None:
             self.block = Block({"weight": weight, **bias_shape}, float_dtype(dtype))
-            self.block.set("weight", glorot_uniform(np.random.default_rng(seed), weight))
+            self.block.set("weight", glorot_uniform(generator(seed), weight))
         else:
             self._check_tied(tied, weight, float_dtype(dtype))
             self.block = Block(bias_shape, float_dtype(dtype))

@@ -53,12 +53,7 @@ class Pool(PoolBase):
         self._layer = layer
         parts = parts_of(layer, self.capacity)
         super().__init__(parts, self.capacity)
-        if len(stateful_steps(parts)) > len(self.stateful):
-            # Steps in Python are not told which streams they are to advance.
-            raise ValueError(
-                "a model with a layer that keeps its state in Python (Conv1D, CustomRNN) steps in a stream, not in a "
-                "pool; make a stream for each sequence"
-            )
+        self._held = stateful_steps(parts)
 
     def __len__(self) -> int:
         """How many streams live."""
@@ -94,7 +89,7 @@ class Pool(PoolBase):
             if slot < 0:
                 raise RuntimeError(f"the pool is full: {self.capacity} streams live, which is its capacity")
             number = np.array([slot])
-            for i, step in enumerate(self.stateful):
+            for i, step in enumerate(self._held):
                 if arrays is None:
                     step.clear(number)
                 else:
@@ -116,4 +111,4 @@ class Pool(PoolBase):
         """A copy of one stream's state, in the form that the layer (or a model's `run`) takes and returns it."""
         with self:
             self.require_live(slot)
-            return self._layer._join_steps(iter([step.get(np.array([slot])) for step in self.stateful]))
+            return self._layer._join_steps(iter([step.get(np.array([slot])) for step in self._held]))

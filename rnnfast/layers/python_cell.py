@@ -8,6 +8,7 @@ import numpy as np
 from rnnfast.layers import _check
 from rnnfast.layers._base import BackwardOnce, Block, StatefulLayer, float_dtype
 from rnnfast.layers._grid import Orientation
+from rnnfast.layers._key import generator
 from rnnfast.layers._valid import check_mask
 from rnnfast.layers.initializers import glorot_uniform
 
@@ -162,7 +163,7 @@ class CustomRNN(StatefulLayer):
             raise TypeError(f"cell must be an rnnfast.Cell, got {type(cell).__name__}")
         if not hasattr(self.cell, "state_sizes"):
             raise TypeError(f"{type(cell).__name__}.__init__ must call super().__init__(input_size, hidden_size)")
-        self.bidirectional = bool(bidirectional)
+        self.bidirectional = _check.flag(bidirectional, "bidirectional")
         self.num_directions = 2 if bidirectional else 1
         self.input_size, self.output_size = self.cell.input_size, self.num_directions * self.cell.output_size
         self._suffixes = ("", "_reverse")[: self.num_directions]
@@ -171,7 +172,7 @@ class CustomRNN(StatefulLayer):
         self.block = Block(
             {n + suffix: shape for suffix in self._suffixes for n, shape in shapes.items()}, float_dtype(dtype)
         )
-        rng = np.random.default_rng(seed)
+        rng = generator(seed)
         for suffix in self._suffixes:
             first = self.cell.initialise(rng)
             if unknown := set(first) - set(shapes):
@@ -394,14 +395,16 @@ class _PythonStep:
         self.layer, self.params = layer, layer._params("")
         self.parts = layer._enter(None, rows, False, "state")[0]
 
-    def __call__(self, x: Any) -> Array:
-        wanted = (len(self.parts[0]), self.layer.input_size)
+    def __call__(self, x: Any, numbers: Array | None = None) -> Array:
+        chosen = slice(None) if numbers is None else numbers
+        old = [part[chosen].copy() for part in self.parts]
+        wanted = (len(old[0]), self.layer.input_size)
         x = _check.real(x, self.layer.block.dtype)
         if x.shape != wanted and not (wanted[0] == 1 and x.shape == wanted[1:]):
             raise ValueError(f"x must have shape {wanted}, one step of each sequence, got {x.shape}")
-        output, new, _ = self.layer._step(self.params, x.reshape(wanted).copy(), [part.copy() for part in self.parts])
+        output, new, _ = self.layer._step(self.params, x.reshape(wanted).copy(), old)
         for part, value in zip(self.parts, new, strict=True):
-            part[...] = value
+            part[chosen] = value
         return output
 
     def clear(self, numbers: Array) -> None:

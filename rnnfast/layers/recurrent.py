@@ -10,12 +10,14 @@ from rnnfast import ops
 from rnnfast.kernels._memory import empty
 from rnnfast.layers import _check
 from rnnfast.layers._base import Axis, BackwardOnce, Block, StatefulLayer, draw_key, float_dtype
+from rnnfast.layers._block import as_array
 from rnnfast.layers._direction import Direction, check_bias
 from rnnfast.layers._grid import Masks, Orientation, StateForm
 from rnnfast.layers._inside import Inside
+from rnnfast.layers._key import generator
 from rnnfast.layers._level import Level, LevelCall
 from rnnfast.layers._merge import KINDS, check_merge
-from rnnfast.layers._options import check_recompute, check_residual, segment_of, widths
+from rnnfast.layers._options import check_recompute, check_residual, segment_of, unknown_argument, widths
 from rnnfast.layers._valid import ValidSteps, check_mask
 from rnnfast.ops._arrays import overlaps_itself
 
@@ -76,17 +78,21 @@ class Recurrent(Inside, StatefulLayer):
         recompute: bool | int | None = None,
         dtype: Any = "float32",
         seed: Any = None,
+        **unknown: Any,
     ):
+        if unknown:
+            raise TypeError(unknown_argument(type(self), next(iter(unknown))))
         self.input_size = _check.size(input_size, "input_size")
         self.hidden_sizes = widths(hidden_size, num_layers)
         self.num_layers = len(self.hidden_sizes)
         self.hidden_size = self.hidden_sizes[0] if len(set(self.hidden_sizes)) == 1 else self.hidden_sizes
-        self.bias, self.bidirectional, self.reverse = check_bias(bias), bool(bidirectional), bool(reverse)
+        self.bias, self.bidirectional = check_bias(bias), _check.flag(bidirectional, "bidirectional")
+        self.reverse = _check.flag(reverse, "reverse")
         self.merge, self.padding = check_merge(merge, (*KINDS, None)), padding
         self.dropout = _check.probability(dropout, "dropout")
         self.input_dropout = _check.probability(input_dropout, "input_dropout")
         self.weight_drop = _check.probability(weight_drop, "weight_drop")
-        self.residual, self.learned_state = check_residual(residual), bool(learned_state)
+        self.residual, self.learned_state = check_residual(residual), _check.flag(learned_state, "learned_state")
         self.recompute = check_recompute(recompute)
         self.options, self.first = dict(options), dict(first)
         ops.kind(self.cell, **options)
@@ -125,7 +131,7 @@ class Recurrent(Inside, StatefulLayer):
         for level in self._levels:
             shapes |= level.shapes()
         self.block = Block(shapes, float_dtype(dtype))
-        rng = np.random.default_rng(seed)
+        rng = generator(seed)
         for level in self._levels:
             level.initialise(self.block, rng)
         self._cache_packed: dict[str, Any] = {}
@@ -339,7 +345,7 @@ class Recurrent(Inside, StatefulLayer):
         self, x: Any, state: Any, lengths: Any, mask: Any, time_major: bool, out: Array | None, key: Any
     ) -> tuple[Any, Any, Saved]:
         """One pass over the grid; with a key, for training."""
-        x, dtype = np.asarray(x), self.block.dtype
+        x, dtype = as_array(x, "x"), self.block.dtype
         if x.ndim not in (2, 3) or x.shape[-1] != self.input_size:
             wanted = "(T, B, {0}) or (T, {0})" if time_major else "(B, T, {0}) or (T, {0})"
             raise ValueError(f"x must have shape {wanted.format(self.input_size)}, got {x.shape}")

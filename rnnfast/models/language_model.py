@@ -13,6 +13,7 @@ from rnnfast.data.streams import stream_batches
 from rnnfast.data.vocabulary import Vocabulary
 from rnnfast.decoding._steps import log_softmax, take_rows
 from rnnfast.layers import GRU, LSTM, RNN, Dropout, Embedding, Linear, _check
+from rnnfast.layers._key import generator
 from rnnfast.models._ragged import as_batch
 from rnnfast.models.sequential import Sequential
 from rnnfast.training import Adam, CrossEntropy, History, train_step
@@ -81,7 +82,7 @@ class LanguageModel:
             raise ValueError(f"cell must be one of {', '.join(map(repr, _CELLS))}, got {cell!r}")
         vocabulary = tokens if isinstance(tokens, Vocabulary) else None
         num_tokens = len(tokens) if isinstance(tokens, Vocabulary) else tokens
-        rng = np.random.default_rng(seed)
+        rng = generator(seed)
         layers: list[Any] = [
             Embedding(num_tokens, embedding_dim, dtype=dtype, seed=rng),
             _CELLS[cell](embedding_dim, hidden_size, num_layers, dropout=dropout, dtype=dtype, seed=rng),
@@ -182,7 +183,7 @@ class LanguageModel:
         loss = CrossEntropy()
         optimizer = Adam(learning_rate, weight_decay=weight_decay, clip_norm=clip_norm, decoupled=True)
         pace = _Pace(learning_rate, epochs * steps_an_epoch, time_limit)
-        rng = np.random.default_rng(seed)
+        rng = generator(seed)
         history = History()
         try:
             for epoch in range(epochs):
@@ -264,7 +265,7 @@ class LanguageModel:
             raise ValueError(f"temperature must be a finite number of at least 0, got {temperature}")
         if length < 0:
             raise ValueError(f"length must be at least 0, got {length}")
-        rng = np.random.default_rng(seed)
+        rng = generator(seed)
         tokens = np.empty(len(ids) + length, np.int64)
         tokens[: len(ids)] = ids
         stream = self.network.stream()

@@ -190,8 +190,18 @@ def test_a_front_end_in_a_model(dtype):
     stream.restore(kept)
     assert same_bits(stream.run(ids[:, 5:]), np.ascontiguousarray(y[:, 5:]))
     assert all(map(same_bits, stream.snapshot(), end))
-    with pytest.raises(ValueError, match="not in a pool"):
-        model.pool(3)
+    pool = model.pool(4)
+    pool.join()  # which pauses
+    slots = [pool.join(), pool.join()]
+    for t in range(5):
+        assert same_bits(pool(ids[:, t], slots).copy(), np.ascontiguousarray(y[:, t]))
+    assert same_bits(pool(ids[1:, 5], slots[1:]).copy(), y[1:, 5])
+    assert same_bits(pool(ids[:1, 5], slots[:1]).copy(), y[:1, 5])
+    pool.leave(slots[0])
+    moved = pool.join(pool.snapshot(slots[1]))
+    assert moved == slots[0]
+    assert same_bits(pool(ids[[1, 1], 6], [moved, slots[1]]).copy(), y[[1, 1], 6])
+    assert same_bits(pool(ids[:1, 0], [0]).copy(), y[:1, 0])
 
 
 def test_gradients_of_a_model():
@@ -266,7 +276,7 @@ def test_backward_belongs_to_its_call():
         (lambda: make(stride=2)(np.zeros((2, 3, 5)), np.zeros((2, 2, 5))), ValueError, r"state must be \(\)"),
         (lambda: make(stride=2).stream(), ValueError, "stride=2 cannot run step by step: it must be causal"),
         (lambda: make(causal=False).stream(), ValueError, "causal=False"),
-        (lambda: make().pool(2), ValueError, "not in a pool"),
+        (lambda: make(causal=0), TypeError, "causal must be True or False, got 0"),
     ],
 )
 def test_bad_arguments(make_it, error, message):

@@ -209,6 +209,24 @@ def test_streams_step_by_step():
         make(bidirectional=True).stream()
 
 
+def test_in_a_pool():
+    layer, x = make(Peak), draw(2, 5, I)
+    y, state = layer(x)
+    pool = layer.pool(3)
+    pool.join()
+    slots = [pool.join(), pool.join()]
+    for t in range(3):
+        assert checks.max_error(pool(x[:, t], slots), y[:, t]) < 1e-14
+    for t in (3, 4):
+        for row, slot in enumerate(slots):
+            assert checks.max_error(pool(x[[row], t], [slot]), y[[row], t]) < 1e-14
+    for got, wanted in zip(pool.snapshot(slots[1]), state, strict=True):
+        assert checks.max_error(got, wanted[:, 1:]) < 1e-14
+    with pytest.raises(ValueError, match=r"x must have shape \(2, 3\)"):
+        pool(x[:, 0, :2], slots)
+    assert checks.max_error(pool(x[:1, 0], [0]), y[:1, 0]) < 1e-14
+
+
 def test_copies_and_pickles():
     layer, x = make(), draw(2, 5, I)
     for other in (copy.deepcopy(layer), pickle.loads(pickle.dumps(layer))):

@@ -136,3 +136,14 @@ def test_graphs_with_several_inputs_and_outputs():
     errors = rf.testing.check_gradients(graph, x, lengths={"words": [3, 2]})
     assert set(errors) == {*graph.params, "x.size"}
     assert max(errors.values()) < 1e-6
+
+
+def test_the_padding_symbol_takes_no_gradient():
+    embedding = rf.Embedding(4, 3, padding_idx=1, dtype="float64", seed=0)
+    model = rf.Sequential(embedding, rf.GRU(3, 2, dtype="float64", seed=1))
+    ids = np.array([[0, 1, 2], [1, 1, 3]])
+    assert rf.testing.check_gradients(embedding, ids)["weight"] < 1e-8
+    assert rf.testing.check_gradients(model, ids)["0.weight"] < 1e-6
+    tied = rf.Linear(3, 4, tied=embedding, dtype="float64")
+    errors = rf.testing.check_gradients(rf.Sequential(embedding, tied), ids)
+    assert max(errors.values()) < 1e-6
