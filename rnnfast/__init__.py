@@ -29,6 +29,7 @@ _names = {
     "rnnfast.files": ["save", "load"],
     "rnnfast.kernels._threads": ["set_num_threads", "get_num_threads"],
     "rnnfast._config": ["show_config"],
+    "rnnfast._backend": ["backend", "get_backend", "set_backend"],
 }
 __all__, __getattr__, __dir__ = attach(
     __name__, _names, ["data", "decoding", "equations", "layers", "models", "ops", "reference", "testing", "training"]

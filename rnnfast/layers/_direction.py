@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from rnnfast import ops
+from rnnfast._backend import in_numpy
 from rnnfast.layers._block import Block
 from rnnfast.layers._grid import Masks
 from rnnfast.layers.initializers import constant, gates_glorot, gates_orthogonal, glorot_uniform, lstm_bias, uniform
@@ -154,7 +155,7 @@ class Direction:
 
     def packed(self, block: Block, cache: dict[str, Any], training: bool) -> Any:
         """The packed weights: those of the cache while the parameters have not changed."""
-        version = block.version
+        version = block.version, in_numpy()
         kept = cache.get(self.suffix)
         if kept is not None and kept[0] == version and (kept[1].training or not training):
             return kept[1]

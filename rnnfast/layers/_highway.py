@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from rnnfast import ops
-from rnnfast.kernels._linear import PackedMatrix
+from rnnfast._backend import in_numpy
 from rnnfast.kernels._memory import empty
 from rnnfast.layers._block import Block
 from rnnfast.layers.initializers import constant, glorot_uniform
@@ -39,11 +39,11 @@ class Highway:
         block.set(self.weight, glorot_uniform(rng, (self.size, self.size)))
         block.set(self.bias, constant(-1.0, self.size))
 
-    def packed(self, block: Block, cache: dict[str, Any]) -> PackedMatrix:
+    def packed(self, block: Block, cache: dict[str, Any]) -> Any:
         """Weight and bias in the kernels' layout: those of the cache while the parameters have not changed."""
-        version, kept = block.version, cache.get(self.weight)
+        version, kept = (block.version, in_numpy()), cache.get(self.weight)
         if kept is None or kept[0] != version:
-            matrix = PackedMatrix(block.array(self.weight).T, block.array(self.bias), "sigmoid")
+            matrix = ops.pack_linear(block.array(self.weight), block.array(self.bias), "sigmoid")
             kept = cache[self.weight] = (version, matrix)
         return kept[1]
 
@@ -84,13 +84,11 @@ class AroundStep:
         The width of x, and how many sequences there are at most.
     dtype : numpy.dtype
     weight : ndarray (size, size), optional
-    packed : PackedMatrix, optional
+    packed : optional
         Of a highway; without, x is added.
     """
 
-    def __init__(
-        self, size: int, rows: int, dtype: np.dtype, weight: Array | None = None, packed: PackedMatrix | None = None
-    ):
+    def __init__(self, size: int, rows: int, dtype: np.dtype, weight: Array | None = None, packed: Any = None):
         self._weight, self._packed = weight, packed
         self._y, self._t, self._difference = (np.empty((rows, size), dtype) for _ in range(3))
 

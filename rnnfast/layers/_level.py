@@ -7,6 +7,7 @@ import numpy as np
 
 from rnnfast import ops
 from rnnfast.kernels._memory import empty
+from rnnfast.kernels._packed import Packed
 from rnnfast.kernels._recurrent import worth_side_by_side
 from rnnfast.layers._block import Block
 from rnnfast.layers._direction import Direction, dropped
@@ -154,7 +155,8 @@ class Level:
                 **self.directions[i].options,
             )[2]
 
-        call.beside = len(packed) == 2 and worth_side_by_side(packed[0], x.shape[0], x.shape[1])
+        first, (B, T, _) = packed[0], x.shape
+        call.beside = len(packed) == 2 and isinstance(first, Packed) and worth_side_by_side(first, B, T)
         call.calls = run_all(run, len(packed), call.beside)
         if not in_place:
             self._finish(call, block, cache, made, y)

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from rnnfast import ops
-from rnnfast.kernels._linear import PackedMatrix
+from rnnfast._backend import in_numpy
 from rnnfast.kernels._memory import zeros
 from rnnfast.layers import _activations, _check
 from rnnfast.layers._base import Axis, Backward, BackwardOnce, Block, Layer, float_dtype
@@ -63,7 +63,7 @@ class Conv1D(Layer):
 
     block: Block
     has_state = True
-    _cache_packed: tuple[int, "_Kernel"] | None = None
+    _cache_packed: tuple[tuple[int, bool], "_Kernel"] | None = None
 
     def __init__(
         self,
@@ -142,11 +142,11 @@ class Conv1D(Layer):
 
     def _kernel(self) -> "_Kernel":
         """The weights in the kernels' layout, made anew when they have changed."""
-        version, cached = self.block.version, self._cache_packed
+        version, cached = (self.block.version, in_numpy()), self._cache_packed
         if cached is None or cached[0] != version:
             matrix = self.block.array("weight").transpose(0, 2, 1).reshape(self.out_channels, -1)
             bias = self.block.array("bias") if self.bias else None
-            kernel = _Kernel(matrix, PackedMatrix(matrix.T, bias), self.kernel_size, self.stride, self.dilation)
+            kernel = _Kernel(matrix, ops.pack_linear(matrix, bias), self.kernel_size, self.stride, self.dilation)
             cached = self._cache_packed = (version, kernel)
         return cached[1]
 
@@ -227,7 +227,7 @@ class _Kernel(NamedTuple):
     """The weights of a version: as a matrix (O, K C), packed, and how windows lie."""
 
     matrix: Array
-    packed: PackedMatrix
+    packed: Any
     size: int
     stride: int
     dilation: int

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from rnnfast import ops
+from rnnfast._backend import require_compiled
 from rnnfast.kernels import _gradients, _recurrent, _runtime
 from rnnfast.kernels._threads import get_num_threads
 from rnnfast.layers import _check
@@ -90,6 +91,7 @@ class Plan:
 
 def plan(layer: Recurrent, batch_size: int, seq_len: int, lengths: Any = None) -> Plan:
     """See `Recurrent.explain`."""
+    require_compiled("explain")
     B, T = _check.size(batch_size, "batch_size"), _check.size(seq_len, "seq_len")
     ends = None if lengths is None else ops.sequence_lengths(lengths, (B, T))
     D, size = 1 + layer.bidirectional, layer.block.dtype.itemsize
@@ -99,7 +101,7 @@ def plan(layer: Recurrent, batch_size: int, seq_len: int, lengths: Any = None) -
     work, first, beside = 0.0, dict[str, int](), False
     for direction in layer._directions:
         weights = direction.weights(layer.block)
-        packed = ops.pack(layer.cell, weights, **direction.options, training=True)
+        packed: Any = ops.pack(layer.cell, weights, **direction.options, training=True)
         inference = _recurrent.explain(packed, B, T, ends, False)
         training = _recurrent.explain(packed, B, T, ends, True, segment)
         if not first:

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from rnnfast import ops
-from rnnfast.kernels._linear import PackedMatrix
+from rnnfast._backend import in_numpy
 from rnnfast.layers import _check
 from rnnfast.layers._base import Axis, Backward, BackwardOnce, Block, Layer, float_dtype
 from rnnfast.layers._key import generator
@@ -51,7 +51,7 @@ class Linear(Layer):
     """
 
     block: Block
-    _cache_packed: tuple[int, int, PackedMatrix] | None = None
+    _cache_packed: tuple[int, int, bool, Any] | None = None
 
     def __init__(
         self,
@@ -124,15 +124,15 @@ class Linear(Layer):
             "dtype": str(self.block.dtype),
         }
 
-    def _packed(self) -> PackedMatrix:
+    def _packed(self) -> Any:
         """Weight, bias and activation in the kernels' layout, made anew when they have changed."""
         block, cached = self._weight_block, self._cache_packed
-        versions = block.version, self.block.version
-        if cached is None or cached[:2] != versions:
+        versions = block.version, self.block.version, in_numpy()
+        if cached is None or cached[:3] != versions:
             bias = self.block.array("bias") if self.bias else None
-            packed = PackedMatrix(block.array("weight").T, bias, self.activation)
+            packed = ops.pack_linear(block.array("weight"), bias, self.activation)
             cached = self._cache_packed = (*versions, packed)
-        return cached[2]
+        return cached[3]
 
     def _stream_steps(self, rows: int) -> list[Any]:
         from rnnfast.kernels._step import LinearStep

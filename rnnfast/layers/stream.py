@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from rnnfast._backend import require_compiled
 from rnnfast.kernels._step import Step
 from rnnfast.kernels._stream import Line, StreamBase
 from rnnfast.layers import _check
@@ -145,6 +146,7 @@ class Entry(NamedTuple):
 
 def parts_of(layer: Layer, rows: int) -> list[Any]:
     """What a layer does to one step of so many sequences: lines of compiled steps, and the layers that have none."""
+    require_compiled("a stream or a pool")
     parts: list[Any] = []
     steps: list[Step] = []
     entry: Entry | None = None

@@ -7,7 +7,7 @@ from rnnfast.kernels._passes import accumulate, add_rows, dropout, sum_of_square
 from rnnfast.kernels._updates import update
 from rnnfast.ops._arrays import sequence_lengths
 from rnnfast.ops._variant import ACTIVATIONS, GATES, Variant, kind
-from rnnfast.ops.linear import linear, linear_backward
+from rnnfast.ops.linear import linear, linear_backward, pack_linear
 from rnnfast.ops.recurrent import backward, forward, pack, state_pair
 from rnnfast.ops.trace import trace
 
@@ -32,6 +32,7 @@ __all__ = [
     "linear_backward",
     "mse",
     "pack",
+    "pack_linear",
     "sequence_lengths",
     "state_pair",
     "sum_of_squares",

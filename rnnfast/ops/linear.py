@@ -4,8 +4,10 @@ from typing import Any
 
 import numpy as np
 
+from rnnfast._backend import in_numpy
 from rnnfast.kernels import _linear
 from rnnfast.kernels._memory import empty
+from rnnfast.ops import _numpy
 from rnnfast.ops._arrays import FLOATS, real, usable, whole
 
 Array = np.ndarray
@@ -34,6 +36,26 @@ def _matrix(array: Array) -> Array:
     return usable(array.reshape(-1, array.shape[-1]))
 
 
+def pack_linear(weight: Array, bias: Array | None = None, activation: str | None = None) -> Any:
+    """A linear map in the kernels' layout, once for many calls of `linear` while it does not change.
+
+    Parameters
+    ----------
+    weight : ndarray (out, in)
+    bias : ndarray (out,), contiguous, optional
+    activation : None, "relu", "tanh" or "sigmoid"
+        `linear` applies it.
+
+    Returns
+    -------
+    PackedMatrix
+        A copy. Under the backend "numpy" it stands for a computation in NumPy, whoever calls.
+    """
+    if in_numpy():
+        return _numpy.NumpyMatrix(weight.T, bias, activation)
+    return _linear.PackedMatrix(weight.T, bias, activation)
+
+
 def linear(x: Any, weight: Array, bias: Array | None = None, *, out: Array | None = None, packed: Any = None) -> Array:
     """y = x Wᵀ + b on the last axis, by the packed product of the recurrent kernels.
 
@@ -47,7 +69,7 @@ def linear(x: Any, weight: Array, bias: Array | None = None, *, out: Array | Non
     out : ndarray (..., out), optional
         C-contiguous. It may overlap x.
     packed : optional
-        `PackedMatrix(weight.T, bias, activation)` made before, while neither has changed; its activation is applied.
+        What `pack_linear` made of weight and bias, while neither has changed; its activation is applied.
 
     Returns
     -------
@@ -66,7 +88,7 @@ def linear(x: Any, weight: Array, bias: Array | None = None, *, out: Array | Non
     if packed is None:
         if bias is not None:
             bias = whole(real(bias, "bias", weight.dtype, (outputs,)))
-        packed = _linear.PackedMatrix(whole(weight).T, bias)
+        packed = pack_linear(whole(weight), bias)
     elif (packed.depth, packed.columns, packed.dtype) != (inputs, outputs, weight.dtype):
         raise ValueError(
             f"packed holds another matrix: {packed.dtype} ({packed.depth}, {packed.columns}), "
@@ -83,7 +105,9 @@ def linear(x: Any, weight: Array, bias: Array | None = None, *, out: Array | Non
         )
     elif np.may_share_memory(x, out):
         x = x.copy()
-    if out.size:
+    if isinstance(packed, _numpy.NumpyMatrix):
+        out.reshape(-1, outputs)[...] = packed(x.reshape(-1, inputs))
+    elif out.size:
         _linear.multiply(packed, _matrix(x), out.reshape(-1, outputs))
     return out
 
@@ -119,6 +143,9 @@ def linear_backward(x: Any, weight: Array, dy: Any, *, need_dx: bool = True) -> 
     rows, gradients = _matrix(x), _matrix(dy)
     if not rows.size or not gradients.size:
         return np.zeros_like(x) if need_dx else None, np.zeros_like(weight), np.zeros(outputs, weight.dtype)
+    if in_numpy():
+        dx = (gradients @ weight).reshape(x.shape) if need_dx else None
+        return dx, gradients.T @ rows, gradients.sum(axis=0)
     dweight, dbias = _linear.weight_gradient(rows, gradients)
     dx = None
     if need_dx:

@@ -8,9 +8,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from rnnfast._backend import in_numpy
 from rnnfast.kernels import _gradients, _recurrent
 from rnnfast.kernels._memory import empty
 from rnnfast.kernels._packed import Packed
+from rnnfast.ops import _numpy
 from rnnfast.ops._arrays import FLOATS, overlaps_itself, real, sequence_lengths, usable, whole
 from rnnfast.ops._variant import kind
 
@@ -31,7 +33,7 @@ class Saved(NamedTuple):
 
 def pack(
     cell: str, params: Mapping[str, Any], *, training: bool = False, traced: bool = False, **options: Any
-) -> Packed:
+) -> Packed | _numpy.NumpyWeights:
     """Pack the weights of one direction once, for many calls of `forward` while they do not change.
 
     Parameters
@@ -53,7 +55,7 @@ def pack(
     Returns
     -------
     Packed
-        Immutable; a copy of the weights.
+        Immutable; a copy of the weights. Under the backend "numpy" it stands for a computation in NumPy, whoever calls.
 
     Raises
     ------
@@ -95,6 +97,8 @@ def pack(
         for name, shape in shapes.items()
         if params.get(name) is not None
     }
+    if in_numpy():
+        return _numpy.NumpyWeights(variant, arrays, options)
     return Packed(variant, arrays, training, traced)
 
 
@@ -145,7 +149,7 @@ def forward(
     reverse: bool = False,
     out: Array | None = None,
     save: bool = False,
-    packed: Packed | None = None,
+    packed: Packed | _numpy.NumpyWeights | None = None,
     final: tuple[Array, ...] | None = None,
     noise: tuple[int, int] = (0, 0),
     segment: int = 0,
@@ -241,9 +245,13 @@ def forward(
             c0 = c0.copy()
     hn, cn = _states(final, "final", cell, B, widths, dtype)
     written = y if y.flags.aligned else np.empty((B, T, P), dtype)
-    call = _recurrent.forward(
-        packed, x, h0, c0, lengths, bool(reverse), written, hn, cn, bool(save), *noise, segment=segment
-    )
+    call: Any
+    if isinstance(packed, _numpy.NumpyWeights):
+        call = _numpy.forward(packed, x, h0, c0, lengths, bool(reverse), written, hn, cn, bool(save), *noise)
+    else:
+        call = _recurrent.forward(
+            packed, x, h0, c0, lengths, bool(reverse), written, hn, cn, bool(save), *noise, segment=segment
+        )
     if written is not y:
         y[...] = written
     saved = None
@@ -311,6 +319,7 @@ def backward(
         saved.right.pop()
     except IndexError:
         raise RuntimeError("backward works once: it overwrites what forward saved; call forward again") from None
-    grads = _gradients.backward(saved.call, dy, dhn, dcn, dx, dh0, dc0, norms)
+    run = _numpy.backward if isinstance(saved.call, _numpy.NumpyCall) else _gradients.backward
+    grads = run(saved.call, dy, dhn, dcn, dx, dh0, dc0, norms)
     grads = {name: gradient for name, gradient in grads.items() if name in saved.names}
     return dx, dh0 if dc0 is None else (dh0, dc0), grads

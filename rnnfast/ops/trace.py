@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from rnnfast._backend import require_compiled
 from rnnfast.kernels import _recurrent, _trace
-from rnnfast.kernels._packed import Packed
 from rnnfast.ops._arrays import real, sequence_lengths, usable
 from rnnfast.ops._variant import kind
 from rnnfast.ops.recurrent import pack, states_of
@@ -48,8 +48,9 @@ def trace(
         Gates ("i", "f", "g", "o"; "r", "z", "n"), what enters each activation ("a_i" ..., "a" of an RNN), "h", and "c"
         of an LSTM. Zero beyond each sequence's end.
     """
+    require_compiled("trace")
     variant = kind(cell, **options)
-    packed: Packed = pack(cell, params, training=True, traced=True, **options)
+    packed: Any = pack(cell, params, training=True, traced=True, **options)
     x = np.asarray(x)
     if x.ndim != 3 or x.shape[2] != packed.input_size:
         raise ValueError(f"x must have shape (B, T, {packed.input_size}), got {x.shape}")
