@@ -143,7 +143,7 @@ def _flag(value: Any, name: str) -> bool:
     return bool(value)
 
 
-@lru_cache
+@lru_cache(typed=True)  # 1 is not True
 def _kind(
     cell: str,
     activation: Any = "tanh",

@@ -50,7 +50,11 @@ import rnnfast as rf
         (lambda m, x: rf.LSTM(3, 5, bidirectional=1), TypeError, ["bidirectional", "True or False", "1"]),
         (lambda m, x: rf.LSTM(3, 5, reverse="no"), TypeError, ["reverse", "True or False", "'no'"]),
         (lambda m, x: rf.LSTM(3, 5, learned_state=None), TypeError, ["learned_state", "True or False", "None"]),
-        (lambda m, x: rf.LSTM(3, 5, peephole=1), TypeError, ["peephole", "True or False", "1"]),
+        (
+            lambda m, x: (rf.LSTM(3, 5, peephole=True), rf.LSTM(3, 5, peephole=1)),
+            TypeError,
+            ["peephole", "True or False", "1"],
+        ),
         (lambda m, x: setattr(m, "frozen", 1), TypeError, ["frozen", "True or False", "1"]),
         (lambda m, x: rf.LSTM(3, 5, seed="one"), TypeError, ["seed", "Generator", "'one'"]),
         (lambda m, x: rf.LSTM(3, 5, seed=-1), ValueError, ["seed", "at least 0", "-1"]),
