@@ -10,6 +10,8 @@ from rnnfast import ops
 from rnnfast.layers import _check
 from rnnfast.training._ragged import Ragged, is_ragged
 
+TargetSteps = Callable[[np.ndarray], np.ndarray] | None
+
 
 class Batch(NamedTuple):
     """What one step of training takes: `count` sequences."""
@@ -33,16 +35,18 @@ class Examples:
     lengths : array_like of int (N,), or mapping of str to these, optional
     weights : array_like (N,) or (N, T), or mapping of str to these, optional
         What the losses of the sequences, or of their steps, are multiplied by.
-    timed : bool
-        Whether y has a time axis, as x has: then batches cut both to the longest sequence in them. Of several inputs
-        or targets nothing is cut.
+    target_steps : callable, optional
+        Where y has a time axis: the lengths (N,) of y's sequences by those of x's. Batches then cut both to the longest
+        sequence in them. Of several inputs or targets nothing is cut.
     """
 
-    def __init__(self, x: Any, y: Any = None, lengths: Any = None, weights: Any = None, *, timed: bool = False):
+    def __init__(
+        self, x: Any, y: Any = None, lengths: Any = None, weights: Any = None, *, target_steps: TargetSteps = None
+    ):
         self.several = any(isinstance(each, Mapping) for each in (x, y, lengths))
         self.x, self.y = _columns("x", x), _columns("y", y)
         self.lengths, self.weights = self._own_lengths(lengths), _columns("sample_weight", weights)
-        self.timed = timed
+        self.target_steps = target_steps
         named = {**_by_name("x", self.x), **_by_name("y", self.y), **_by_name("sample_weight", self.weights)}
         counts = {name: len(each) for name, each in named.items()}
         if len(set(counts.values())) != 1:
@@ -79,16 +83,20 @@ class Examples:
 
     def _check_steps(self) -> None:
         x, y, weights = self.x, self.y, self.weights
-        if self.timed and self.lengths is not None and y is not None:
-            same = (
-                np.array_equal(self.lengths, y.lengths)
-                if isinstance(y, Ragged)
-                else not isinstance(x, Ragged) and y.shape[1:2] == x.shape[1:2]
-            )
+        if self.target_steps is not None and self.lengths is not None and y is not None:
+            if isinstance(y, Ragged):
+                same = np.array_equal(self.target_steps(self.lengths), y.lengths)
+            else:
+                same = not isinstance(x, Ragged) and y.shape[1:2] == (self._steps_of_targets(x.shape[1]),)
             if not same:
-                raise ValueError(f"x and y must have equally many steps, got shapes {_shape(x)} and {_shape(y)}")
+                where = ", counted in the model's output" if self._steps_of_targets(64) != 64 else ""
+                raise ValueError(f"x and y must have equally many steps{where}, got shapes {_shape(x)} and {_shape(y)}")
         if weights is not None and (isinstance(weights, Ragged) or weights.ndim > 2):
             raise ValueError(f"sample_weight must have shape (N,) or (N, T), got {_shape(weights)}")
+
+    def _steps_of_targets(self, steps: int) -> int:
+        """How many steps y has where x has `steps`."""
+        return steps if self.target_steps is None else int(self.target_steps(np.array([steps]))[0])
 
     @property
     def is_cut(self) -> bool:
@@ -102,7 +110,7 @@ class Examples:
         """Some of the sequences."""
         x, y, weights = (_rows(each, rows) for each in (self.x, self.y, self.weights))
         lengths = None if isinstance(self.x, Ragged) else _rows(self.lengths, rows)
-        return Examples(x, y, lengths, weights, timed=self.timed)
+        return Examples(x, y, lengths, weights, target_steps=self.target_steps)
 
     def split(self, fraction: float) -> tuple["Examples", "Examples"]:
         """All but the last `fraction` of the sequences, and that tail."""
@@ -141,18 +149,24 @@ class Examples:
         lengths = next(iter(self.lengths.values())) if isinstance(self.lengths, Mapping) else None
         return np.full(len(self), each.shape[1] if each.ndim > 1 else 1) if lengths is None else lengths
 
+    def count(self, rows: Any) -> int:
+        """How many sequences some rows are."""
+        return len(range(*rows.indices(len(self)))) if isinstance(rows, slice) else len(rows)
+
     def batch(self, rows: Any) -> Batch:
         """The batch of some rows."""
         lengths = _rows(self.lengths, rows)
-        count = len(range(*rows.indices(len(self)))) if isinstance(rows, slice) else len(rows)
-        steps = slice(int(lengths.max(initial=0))) if self.is_cut else slice(None)
-        x = self.x.padded(rows) if isinstance(self.x, Ragged) else _cut(self.x, rows, steps, self.is_cut)
-        return Batch(x, self._targets(rows, steps), lengths, _cut(self.weights, rows, steps, self.is_cut), count)
+        longest = int(lengths.max(initial=0)) if self.is_cut else 0
+        steps = slice(self._steps_of_targets(longest) if self.is_cut else None)
+        x = self.x.padded(rows) if isinstance(self.x, Ragged) else _cut(self.x, rows, slice(longest), self.is_cut)
+        return Batch(
+            x, self._targets(rows, steps), lengths, _cut(self.weights, rows, steps, self.is_cut), self.count(rows)
+        )
 
     def _targets(self, rows: Any, steps: slice) -> Any:
         if isinstance(self.y, Ragged):
-            return self.y.padded(rows) if self.timed else self.y.part(rows).arrays
-        return _cut(self.y, rows, steps, self.is_cut and self.timed)
+            return self.y.part(rows).arrays if self.target_steps is None else self.y.padded(rows)
+        return _cut(self.y, rows, steps, self.is_cut and self.target_steps is not None)
 
     def epoch(self, batching: Any, rng: np.random.Generator | None, skip: int = 0) -> Iterator[Batch]:
         """The batches of an epoch but for the first `skip`; the order is drawn at once."""

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from rnnfast.layers import _check
-from rnnfast.training._examples import Batch, Examples
+from rnnfast.training._examples import Batch, Examples, TargetSteps
 
 _FIELDS = ("x", "y", "lengths", "sample_weight")
 
@@ -56,14 +56,14 @@ class BatchSource:
         Batches an epoch; without it, until there are no more.
     shuffle : bool
         Of batches that can be had by number.
-    timed : bool
+    target_steps : callable, optional
         As of `Examples`.
     """
 
     sequences = None
 
-    def __init__(self, batches: Any, steps: int | None, shuffle: bool, timed: bool):
-        self.batches, self.shuffle, self.timed = batches, shuffle, timed
+    def __init__(self, batches: Any, steps: int | None, shuffle: bool, target_steps: TargetSteps):
+        self.batches, self.shuffle, self.target_steps = batches, shuffle, target_steps
         self.steps = None if steps is None else _check.size(steps, "steps_per_epoch")
         self.by_number = hasattr(batches, "__getitem__") and hasattr(batches, "__len__")
         if not (callable(batches) or self.by_number or isinstance(batches, Iterable)):
@@ -75,20 +75,20 @@ class BatchSource:
         if self.by_number:
             count = len(self.batches)
             order = rng.permutation(count) if self.shuffle else range(count)
-            return (as_batch(self.batches[int(i)], self.timed) for i in order[skip : self.steps])
+            return (as_batch(self.batches[int(i)], self.target_steps) for i in order[skip : self.steps])
         if self._going_on is not None:
             found = self._going_on
         else:
             found = iter(self.batches() if callable(self.batches) else self.batches)
-        return (as_batch(each, self.timed) for each in islice(found, skip, self.steps))
+        return (as_batch(each, self.target_steps) for each in islice(found, skip, self.steps))
 
     def describe(self) -> dict[str, Any]:
         """What a resumed run must have in common with the one that it goes on with."""
         return {"steps_per_epoch": self.steps, "shuffle": self.shuffle and self.by_number}
 
 
-def as_batch(found: Any, timed: bool) -> Batch:
-    """What a source yields, as a batch; `timed` as of `Examples`.
+def as_batch(found: Any, target_steps: TargetSteps) -> Batch:
+    """What a source yields, as a batch; `target_steps` as of `Examples`.
 
     Raises
     ------
@@ -102,7 +102,7 @@ def as_batch(found: Any, timed: bool) -> Batch:
     if not isinstance(found, (tuple, list)) or not 2 <= len(found) <= 4:
         got = f"{len(found)} entries" if isinstance(found, (tuple, list)) else type(found).__name__
         raise TypeError(f"a batch must be (x, y), (x, y, lengths) or (x, y, lengths, sample_weight), got {got}")
-    return Examples(*found, timed=timed).batch(slice(None))
+    return Examples(*found, target_steps=target_steps).batch(slice(None))
 
 
 def make_source(
@@ -111,7 +111,7 @@ def make_source(
     lengths: Any,
     weights: Any,
     *,
-    timed: bool,
+    target_steps: TargetSteps,
     batching: Any,
     shuffle: bool,
     steps: int | None = None,
@@ -120,34 +120,52 @@ def make_source(
     if y is not None or isinstance(x, (np.ndarray, Mapping)):
         if steps is not None:
             raise ValueError("steps_per_epoch is for batches that come one by one; arrays have an end of their own")
-        return ExampleSource(Examples(x, y, lengths, weights, timed=timed), batching, shuffle)
+        return ExampleSource(Examples(x, y, lengths, weights, target_steps=target_steps), batching, shuffle)
     if lengths is not None or weights is not None:
         raise ValueError("lengths and sample_weight of batches that come one by one are given with each batch")
-    return BatchSource(x, steps, shuffle, timed)
+    return BatchSource(x, steps, shuffle, target_steps)
 
 
-def class_weights(y: Any, weights: Any, table: Mapping[int, float] | None) -> Any:
+def check_class_weight(table: Any) -> dict[int, float] | None:
+    """Weights by class, or None.
+
+    Raises
+    ------
+    TypeError, ValueError
+        When it is no mapping of whole numbers to finite numbers of at least 0.
+    """
+    if table is None:
+        return None
+    if not isinstance(table, Mapping):
+        raise TypeError(f"class_weight must be a mapping from classes to weights, got {table!r:.60}")
+    for name in table:
+        if not isinstance(name, (int, np.integer)):
+            raise TypeError(f"class_weight: classes go by whole numbers, got {name!r}")
+    return {int(name): _check.not_negative(weight, f"class_weight[{name!r}]") for name, weight in table.items()}
+
+
+def class_weights(y: Any, weights: Any, table: Mapping[int, float]) -> np.ndarray:
     """Weights of the places, of their classes' weights.
 
     Parameters
     ----------
     y : integers, or numbers that are whole, (B,) or (B, T)
+        A last axis of 1 may follow.
     weights : array_like (B,) or (B, T), optional
         What these are multiplied by.
-    table : mapping of int to float, or None
+    table : mapping of int to float
         By class; 1 for a class that is not in it.
     """
-    if table is None:
-        return weights
-    classes = np.asarray(y)
+    classes, weights = np.asarray(y), None if weights is None else np.asarray(weights)
+    if classes.ndim > (1 if weights is None else weights.ndim) and classes.shape[-1] == 1:
+        classes = classes[..., 0]
     if classes.dtype.kind not in "biuf" or classes.ndim not in (1, 2):
-        raise ValueError(f"class_weight needs targets of shape (N,) or (N, T) that name classes, got {classes.shape}")
+        raise ValueError(f"class_weight needs targets of shape (N,) or (N, T) that name classes, got {np.shape(y)}")
     found = np.ones(classes.shape)
     for name, weight in table.items():
-        found[classes == name] = _check.not_negative(weight, f"class_weight[{name!r}]")
+        found[classes == name] = weight
     if weights is None:
         return found
-    weights = np.asarray(weights)
     return found * (weights[:, None] if weights.ndim < found.ndim else weights)
 
 

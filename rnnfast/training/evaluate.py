@@ -5,7 +5,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from rnnfast.training._examples import Batch, Examples
+from rnnfast.training._examples import Batch, Examples, TargetSteps
 from rnnfast.training._ragged import Ragged
 from rnnfast.training._sources import make_source
 from rnnfast.training.losses import Loss, find_loss
@@ -92,8 +92,8 @@ def evaluate(
         raise ValueError("evaluate needs loss=, as this model has not been fitted")
     loss = find_loss(loss)
     metrics = getattr(model, "metrics", ()) if metrics is None else metrics
-    timed = targets_have_time(model, loss)
-    source = make_source(x, y, lengths, sample_weight, timed=timed, batching=batch_size, shuffle=False)
+    how = {"target_steps": target_steps(model, loss), "batching": batch_size}
+    source = make_source(x, y, lengths, sample_weight, shuffle=False, **how)
     means = Means(find_metrics(metrics))
     evaluate_batches(model, source.epoch(np.random.default_rng(0)), loss, means)
     return means.logs()
@@ -143,23 +143,22 @@ def predict(model: Any, x: Any, *, lengths: Any = None, batch_size: int = 32) ->
         found = y if several else {"": y}
         if result is None:
             # Batches that are cut to their longest sequence leave the rest of the steps zero.
-            timed = has_time(model) if examples.is_cut else False
-            steps = {name: timed[name] if isinstance(timed, dict) else timed for name in found}
-            longest = _steps_of(examples) if examples.is_cut else 0
+            whole: Any = model.output_lengths(np.array([_steps_of(examples)])) if examples.is_cut else None
+            steps = {name: whole[name] if isinstance(whole, dict) else whole for name in found}
             shapes = {
-                name: array.shape[1:] if not steps[name] else (longest, *array.shape[2:])
+                name: array.shape[1:] if steps[name] is None else (int(steps[name][0]), *array.shape[2:])
                 for name, array in found.items()
             }
             result = {name: np.zeros((len(examples), *shapes[name]), found[name].dtype) for name in found}
         for name, array in found.items():
-            result[name][(place, slice(array.shape[1])) if steps[name] else place] = array
+            result[name][place if steps[name] is None else (place, slice(array.shape[1]))] = array
     if result is None:
         return model(examples.x, lengths=lengths)
     if isinstance(examples.x, Ragged):
         listed = {
             name: [row[:n] for row, n in zip(array, model.output_lengths(examples.lengths), strict=True)]
             for name, array in result.items()
-            if steps[name]
+            if steps[name] is not None
         }
         return {**result, **listed} if several else {**result, **listed}[""]
     return result if several else result[""]
@@ -169,12 +168,13 @@ def _steps_of(examples: Examples) -> int:
     return int(examples.x.lengths.max()) if isinstance(examples.x, Ragged) else examples.x.shape[1]
 
 
-def has_time(model: Any) -> Any:
-    """Whether the model's output has a time axis: lengths pass through it. Of several outputs, by name."""
+def target_steps(model: Any, loss: Loss) -> TargetSteps:
+    """The steps of the targets by those of the inputs, where targets have the time axis of the model's output.
+
+    None where the output has no time, and for losses that align.
+    """
     found = model.output_lengths(np.zeros(0, np.intp))
-    return {name: each is not None for name, each in found.items()} if isinstance(found, dict) else found is not None
-
-
-def targets_have_time(model: Any, loss: Loss) -> bool:
-    """Whether targets have the time axis of the model's output; those of losses that align do not."""
-    return bool(has_time(model)) and loss.aligned
+    if found is None or not loss.aligned:
+        return None
+    # Of several outputs nothing is cut.
+    return (lambda lengths: lengths) if isinstance(found, dict) else model.output_lengths

@@ -1,6 +1,7 @@
 """The training loop."""
 
 from collections.abc import Callable, Iterable, Mapping
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -8,10 +9,10 @@ import numpy as np
 from rnnfast.layers import _check
 from rnnfast.training._calls import Calls
 from rnnfast.training._rules import check_rules
-from rnnfast.training._sources import ExampleSource, Source, class_weights, make_source
+from rnnfast.training._sources import ExampleSource, Source, check_class_weight, class_weights, make_source
 from rnnfast.training.checkpoint import as_checkpoint
 from rnnfast.training.constraints import Constraints
-from rnnfast.training.evaluate import Means, evaluate_batches, targets_have_time
+from rnnfast.training.evaluate import Means, evaluate_batches, target_steps
 from rnnfast.training.history import History
 from rnnfast.training.losses import find_loss
 from rnnfast.training.metrics import find_metrics
@@ -140,12 +141,12 @@ def fit(
     metrics = _or(metrics, getattr(model, "metrics", None), ())
     watched, calls = find_metrics(metrics), Calls(callbacks)
     epochs, initial_epoch = _check.size(epochs, "epochs"), _check.size(initial_epoch, "initial_epoch", least=0)
-    timed = targets_have_time(model, loss)
+    steps_of = target_steps(model, loss)
     check_rules(model, regularizers, "regularizers")
     check_rules(model, constraints, "constraints")
     rules = Rules(loss, truncation(tbptt), bool(stateful), _check.size(accumulate, "accumulate"))
     rules = rules._replace(regularizers=regularizers, constraints=constraints)
-    how = {"timed": timed, "batching": batch_size}
+    how = {"target_steps": steps_of, "batching": batch_size}
     source = make_source(x, y, lengths, sample_weight, shuffle=shuffle, steps=steps_per_epoch, **how)
     held_out = _validation(validation_data, how)
     if held_out is None and validation_split:
@@ -156,7 +157,9 @@ def fit(
         held_out = ExampleSource(tail, batch_size, shuffle=False)
     if source.sequences == 0:
         raise ValueError("there are no sequences to fit")
-    _check_carried(model, rules, timed, source)
+    class_weight = check_class_weight(class_weight)
+    _check_carried(model, rules, steps_of is not None, source, held_out)
+    _check_validation(model, held_out, rules)
     model.loss, model.metrics = loss, metrics
 
     run = Run(model, optimizer, rules, Means(watched), np.random.default_rng(seed))
@@ -237,7 +240,19 @@ def _validation(data: Any, how: Mapping[str, Any]) -> Source | None:
     return make_source(*(*data, None, None)[:4], shuffle=False, **how)
 
 
-def _check_carried(model: Any, rules: Rules, timed: bool, source: Source) -> None:
+def _check_validation(model: Any, held_out: Source | None, rules: Rules) -> None:
+    """Evaluate the first batch, where that takes nothing away: what does not fit is said before the first epoch."""
+    if held_out is None or not (isinstance(held_out, ExampleSource) or held_out.by_number):
+        return
+    try:
+        first = islice(held_out.epoch(np.random.default_rng(0)), 1)
+        evaluate_batches(model, first, rules.loss, Means({}), carries=rules.stateful)
+    except (ValueError, TypeError) as error:
+        error.add_note("This is about the data to validate on.")
+        raise
+
+
+def _check_carried(model: Any, rules: Rules, timed: bool, source: Source, held_out: Source | None) -> None:
     """Refuse to cut time, or to carry a state, where that has no meaning."""
     what = "tbptt" if rules.tbptt is not None else "stateful" if rules.stateful else None
     if what is None:
@@ -252,6 +267,17 @@ def _check_carried(model: Any, rules: Rules, timed: bool, source: Source) -> Non
         raise ValueError(f"{what} carries a state from step to step: {error}") from None
     if rules.stateful and isinstance(source, ExampleSource) and source.shuffle:
         raise ValueError("stateful needs shuffle=False: rows of a batch go on where those of the batch before ended")
+    for each in (source, held_out):
+        if not isinstance(each, ExampleSource):
+            continue
+        examples = each.examples
+        if rules.tbptt is not None and examples.lengths is None and examples.x.shape[:2] != np.shape(examples.y)[:2]:
+            found = f"{examples.x.shape} and {np.shape(examples.y)}"
+            raise ValueError(f"x and y must have equally many steps, got shapes {found}")
+        if rules.stateful:
+            counts = sorted({examples.count(rows) for rows in examples.places(each.batching)})
+            if len(counts) > 1:
+                raise ValueError(f"stateful carries the state of each row: batches must have one size, got {counts}")
 
 
 def _given(value: Any, model: Any, name: str) -> Any:

@@ -3,7 +3,7 @@ import pytest
 from checks import max_error
 from layer_checks import randomise
 
-from rnnfast.layers import LSTM, Embedding, Last, Linear
+from rnnfast.layers import LSTM, Conv1D, Embedding, Last, Linear
 from rnnfast.models import Sequential
 
 
@@ -46,6 +46,25 @@ def test_evaluate_is_exact_over_ragged_batches(batch_size):
     assert found["loss"] == pytest.approx(losses[mask].mean(), rel=1e-13)
     assert found["accuracy"] == (logits.argmax(axis=-1) == y)[mask].mean()
     assert set(found) == {"loss", "accuracy"}
+
+
+def test_models_that_shorten_time():
+    rng = np.random.default_rng(4)
+    model = Sequential(Conv1D(2, 3, 3, stride=2, seed=0), LSTM(3, 4, seed=1), Linear(4, 1, seed=2))
+    lengths = np.array([6, 3, 0, 7, 4])
+    x, y = rng.standard_normal((5, 7, 2)).astype(np.float32), rng.standard_normal((5, 4, 1)).astype(np.float32)
+    whole, left = model(x, lengths=lengths), model.output_lengths(lengths)
+    assert whole.shape == (5, 4, 1)
+    assert left.max() == 4
+    assert np.array_equal(model.predict(x, lengths=lengths, batch_size=2), whole)
+    listed = model.predict([each[:n] for each, n in zip(x, lengths, strict=True)], batch_size=2)
+    assert all(np.array_equal(a, b[:n]) for a, b, n in zip(listed, whole, left, strict=True))
+    mask = np.arange(4) < left[:, None]
+    found = model.evaluate(x, y, loss="mse", lengths=lengths, batch_size=2)["loss"]
+    assert found == pytest.approx(np.square(whole - y)[mask].mean(), rel=1e-6)
+    assert model.fit(x, y, loss="mse", lengths=lengths, batch_size=5, verbose=False).history["loss"][0] == (
+        pytest.approx(found, rel=1e-6)
+    )
 
 
 def test_nothing_counts_gives_nan():

@@ -4,9 +4,13 @@ import pytest
 from rnnfast.training._examples import Examples
 
 
-def make(lengths=None, timed=False):
+def same(lengths):
+    return lengths
+
+
+def make(lengths=None, steps=None):
     x = np.arange(5 * 4).reshape(5, 4)
-    return Examples(x, 10 * x, lengths, timed=timed)
+    return Examples(x, 10 * x, lengths, target_steps=steps)
 
 
 def test_batches_in_order():
@@ -16,7 +20,7 @@ def test_batches_in_order():
 
 
 def test_batches_are_cut_to_their_longest():
-    examples = make([1, 3, 0, 0, 4], timed=True)
+    examples = make([1, 3, 0, 0, 4], steps=same)
     shapes = [(x.shape, y.shape, lengths.tolist()) for x, y, lengths, *_ in examples.epoch(2, None)]
     assert shapes == [((2, 3), (2, 3), [1, 3]), ((2, 0), (2, 0), [0, 0]), ((1, 4), (1, 4), [4])]
     untimed = [(x.shape, y.shape) for x, y, *_ in make([1, 3, 0, 0, 4]).epoch(2, None)]
@@ -25,7 +29,7 @@ def test_batches_are_cut_to_their_longest():
 
 def test_batches_in_another_order_keep_rows_together():
     order, rows = [[3, 0, 4], [1, 2]], []
-    for x, y, lengths, *_ in make([1, 2, 3, 4, 0], timed=True).epoch(lambda lengths, rng: order, None):
+    for x, y, lengths, *_ in make([1, 2, 3, 4, 0], steps=same).epoch(lambda lengths, rng: order, None):
         assert np.array_equal(10 * x, y)
         rows += lengths.tolist()
     assert rows == [4, 1, 0, 2, 3]
@@ -62,7 +66,7 @@ def test_memory_maps_are_read_by_the_batch(tmp_path):
 
 def test_several_arrays_keep_their_rows_together():
     x = {"a": np.arange(5), "b": np.arange(20).reshape(5, 4)}
-    examples = Examples(x, {"c": np.arange(5) * 10}, {"b": [0, 1, 2, 3, 4]}, timed=True)
+    examples = Examples(x, {"c": np.arange(5) * 10}, {"b": [0, 1, 2, 3, 4]}, target_steps=same)
     assert len(examples) == 5
     assert not examples.is_cut
     order, rows = [3, 0, 4, 1, 2], []
@@ -82,7 +86,7 @@ def test_several_arrays_keep_their_rows_together():
 
 def test_lists_of_sequences_are_padded_batch_by_batch():
     x = [np.arange(1, n + 1) for n in (2, 5, 0, 3)]
-    examples = Examples(x, [10 * each for each in x], timed=True)
+    examples = Examples(x, [10 * each for each in x], target_steps=same)
     assert examples.lengths.tolist() == [2, 5, 0, 3]
     first, second = examples.epoch(2, None)
     assert first.x.tolist() == [[1, 2, 0, 0, 0], [1, 2, 3, 4, 5]]
@@ -97,6 +101,28 @@ def test_lists_of_sequences_are_padded_batch_by_batch():
     assert batch.x[1, 1].tolist() == [0, 0, 0]
 
 
+def test_targets_may_have_other_steps_than_inputs():
+    def halved(lengths):
+        return (lengths + 1) // 2
+
+    x, y, weights = np.zeros((3, 7)), np.arange(12).reshape(3, 4), np.ones((3, 4))
+    batches = list(Examples(x, y, [3, 2, 5], weights, target_steps=halved).epoch(2, None))
+    assert [(x.shape, y.tolist(), weights.shape) for x, y, _, weights, _ in batches] == [
+        ((2, 3), [[0, 1], [4, 5]], (2, 2)),
+        ((1, 5), [[8, 9, 10]], (1, 3)),
+    ]
+    ragged = [np.zeros(n) for n in (3, 2, 5)], [np.ones(n) for n in (2, 1, 3)]
+    assert [batch.y.shape for batch in Examples(*ragged, target_steps=halved).epoch(2, None)] == [(2, 2), (1, 3)]
+    for wrong in (x, [np.ones(n) for n in (2, 2, 3)]):
+        with pytest.raises(ValueError, match="equally many steps, counted in the model's output"):
+            Examples(
+                ragged[0] if isinstance(wrong, list) else x,
+                wrong,
+                None if isinstance(wrong, list) else [3, 2, 5],
+                target_steps=halved,
+            )
+
+
 def test_targets_of_their_own_lengths_stay_a_list():
     [batch] = Examples(np.zeros((2, 6, 1)), [[1, 2, 3], [4]]).epoch(2, None)
     assert [each.tolist() for each in batch.y] == [[1, 2, 3], [4]]
@@ -104,10 +130,10 @@ def test_targets_of_their_own_lengths_stay_a_list():
 
 def test_weights_are_cut_as_steps_are():
     weights = np.arange(20.0).reshape(5, 4)
-    examples = Examples(np.zeros((5, 4, 1)), np.zeros((5, 4)), [1, 3, 0, 0, 4], weights, timed=True)
+    examples = Examples(np.zeros((5, 4, 1)), np.zeros((5, 4)), [1, 3, 0, 0, 4], weights, target_steps=same)
     assert [batch.weights.shape for batch in examples.epoch(2, None)] == [(2, 3), (2, 0), (1, 4)]
     assert next(examples.epoch(2, None)).weights.tolist() == [[0, 1, 2], [4, 5, 6]]
-    rows = Examples(np.zeros((5, 4, 1)), np.zeros((5, 4)), [1, 3, 0, 0, 4], np.arange(5.0), timed=True)
+    rows = Examples(np.zeros((5, 4, 1)), np.zeros((5, 4)), [1, 3, 0, 0, 4], np.arange(5.0), target_steps=same)
     assert [batch.weights.tolist() for batch in rows.epoch(3, None)] == [[0, 1, 2], [3, 4]]
 
 

@@ -1,3 +1,5 @@
+import copy
+
 import numpy as np
 import pytest
 from layer_checks import randomise
@@ -156,14 +158,23 @@ def test_a_class_weighs_as_so_many_sample_weights():
     assert not np.array_equal(one.flat_data, both.flat_data)
 
 
+def test_class_weights_go_with_one_score():
+    x, y = draw()
+    model = Sequential(LSTM(2, 3, seed=0), Last(), Linear(3, 1, seed=1))
+    how = {"loss": "binary_cross_entropy", "class_weight": {0: 2.0}, "metrics": ["accuracy", "f1"], "verbose": False}
+    flat, column = (copy.deepcopy(model).fit(x, each, seed=0, **how) for each in (y % 2, (y % 2)[:, None]))
+    assert flat.history == column.history
+
+
 def test_class_weights_of_steps():
     y = np.array([[0, 1, 1], [2, 0, 1]])
     assert class_weights(y, None, {0: 3.0, 1: 0.5}).tolist() == [[3, 0.5, 0.5], [1, 3, 0.5]]
     assert class_weights(y, [2, 1], {0: 3.0}).tolist() == [[6, 2, 2], [1, 3, 1]]
     assert class_weights(np.array([0.0, 1.0]), np.array([1, 2]), {1: 4}).tolist() == [1, 8]
-    assert class_weights(y, "as they are", None) == "as they are"
-    with pytest.raises(ValueError, match=r"class_weight\[1\] must be at least 0"):
-        class_weights(y, None, {1: -1})
+    assert class_weights(y[..., None], None, {0: 3.0}).tolist() == [[3, 1, 1], [1, 3, 1]]
+    assert class_weights(y[..., None], [2, 1], {0: 3.0}).tolist() == [[6, 2, 2], [1, 3, 1]]
+    assert class_weights(y[:, :1], None, {0: 3.0}).tolist() == [3, 1]
+    assert class_weights(y[:, :1], [[2], [1]], {0: 3.0}).tolist() == [[6], [1]]
     with pytest.raises(ValueError, match="targets of shape"):
         class_weights(np.zeros((2, 3, 4)), None, {1: 1})
 
@@ -207,7 +218,7 @@ def test_samplers_make_the_batches():
 )
 def test_bad_batches(given, error, message):
     with pytest.raises(error, match=message):
-        next(BatchSource(given, None, False, False).epoch(np.random.default_rng(0)))
+        next(BatchSource(given, None, False, None).epoch(np.random.default_rng(0)))
 
 
 @pytest.mark.parametrize(
@@ -220,6 +231,6 @@ def test_bad_batches(given, error, message):
 )
 def test_what_does_not_go_together(how, message):
     given = {"x": [], "y": None, "lengths": None, "weights": None, **how}
-    rest = {"timed": False, "batching": 4, "shuffle": True}
+    rest = {"target_steps": None, "batching": 4, "shuffle": True}
     with pytest.raises(ValueError, match=message):
         make_source(given.pop("x"), given.pop("y"), given.pop("lengths"), given.pop("weights"), **rest, **given)

@@ -185,6 +185,23 @@ def test_what_cannot_be_carried_is_refused(model, arguments, message):
         model().fit(x, y, loss="cross_entropy", verbose=False, **arguments)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"stateful": True, "shuffle": False, "batch_size": 2}, r"batches must have one size, got \[1, 2\]"),
+        ({"tbptt": 2, "y": np.zeros((3, 4), int)}, "equally many steps"),
+        ({"tbptt": 2, "y": np.zeros(3, int)}, "equally many steps"),
+    ],
+)
+def test_what_would_end_within_an_epoch_is_refused_before_it(arguments, message):
+    x, y = np.zeros((3, 6), int), np.zeros((3, 6), int)
+    model = tagger()
+    before = model.flat_data.copy()
+    with pytest.raises(ValueError, match=message):
+        model.fit(x, **{"y": y, "loss": "cross_entropy", "verbose": False, **arguments})
+    assert np.array_equal(model.flat_data, before)
+
+
 def test_a_graph_carries_no_state():
     graph = Graph({"x": ("B", "T", 2)})
     graph.outputs(graph.add(LSTM(2, 3), "x"))
