@@ -81,7 +81,7 @@ def test_recomputing_memory_grows_with_the_root(cls, options):
         plan = layer.explain(B, T)
         _memory.release_memory()
         found = allocated() - before - plan.output
-        assert found == pytest.approx(plan.training, rel=0.02, abs=1e4)
+        assert found == pytest.approx(plan.training, rel=0.02, abs=2e4)
         del output, backward
         return found, plan
 
