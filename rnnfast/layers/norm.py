@@ -187,8 +187,9 @@ class BatchNorm(_Norm):
     def _moved(self, rows: Array, valid: Array | None) -> tuple[int, Array, Array]:
         """How many rows count, their mean, one over their standard deviation; moves the running statistics."""
         count, mean, variance = _norms.moments(rows, valid)
-        if count > 1:
-            kept, batch = self.buffer_block, np.concatenate([mean, variance * (count / (count - 1))])
+        kept, batch = self.buffer_block, np.concatenate([mean, variance * (count / max(count - 1, 1))])
+        # One batch with nan in it would be remembered for ever.
+        if count > 1 and np.isfinite(batch).all():
             with kept.lock:
                 kept.data += (self.momentum * (batch - kept.data)).astype(kept.dtype)
                 kept.version += 1

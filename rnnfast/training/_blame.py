@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 
-def blame(model: Any, x: Any, state: Any, lengths: Any) -> str:
+def blame(model: Any, x: Any, state: Any, lengths: Any, y: Any = None) -> str:
     """Say which layer is the first whose output is not finite, in which sequence and at which step, or which gradient.
 
     Parameters
@@ -13,6 +13,8 @@ def blame(model: Any, x: Any, state: Any, lengths: Any) -> str:
     model : Layer
     x, state, lengths
         What its forward was given.
+    y : optional
+        The targets.
     """
     layers = getattr(model, "layers", None)
     with np.errstate(all="ignore"):
@@ -22,6 +24,8 @@ def blame(model: Any, x: Any, state: Any, lengths: Any) -> str:
         elif found is None:
             output = model.run(x, state, lengths=lengths)[0] if model.has_state else model(x, lengths=lengths)
             found = _of_array(output, "the output")
+        if found is None:
+            found = _of_targets(model, y, lengths)
     if found is not None:
         return found
     names = [name for name, grad in model.grads.items() if not np.isfinite(grad).all()]
@@ -37,6 +41,18 @@ def _of_layers(layers: Any, x: Any, state: Any, lengths: Any) -> str | None:
             return found
         lengths = layer.output_lengths(lengths)
     return None
+
+
+def _of_targets(model: Any, y: Any, lengths: Any) -> str | None:
+    if isinstance(y, dict):
+        return _of_array({name: each for name, each in y.items() if isinstance(each, np.ndarray)}, "the target")
+    if not isinstance(y, np.ndarray):  # lists of labels
+        return None
+    left = None if lengths is None else model.output_lengths(lengths)
+    if isinstance(left, np.ndarray) and y.ndim > 1:  # what padding holds is nobody's fault
+        beyond = np.arange(y.shape[1]) >= left[:, None]
+        y = np.where(beyond.reshape(*beyond.shape, *[1] * (y.ndim - 2)), 0, y)
+    return _of_array(y, "the target")
 
 
 def _of_array(value: Any, what: str) -> str | None:

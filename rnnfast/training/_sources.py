@@ -1,5 +1,7 @@
 """Where the batches of an epoch come from: arrays, or whatever yields batches."""
 
+import collections
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any
@@ -37,9 +39,12 @@ class ExampleSource:
         """The batches of an epoch but for the first `skip`; what is drawn is drawn at once."""
         return self.examples.epoch(self.batching, rng if self.shuffle else None, skip)
 
+    def pass_over(self, epochs: int) -> None:
+        """Nothing: every epoch begins anew."""
+
     def describe(self) -> dict[str, Any]:
         """What a resumed run must have in common with the one that it goes on with."""
-        return {"sequences": len(self.examples), "batch_size": repr(self.batching), "shuffle": self.shuffle}
+        return {"sequences": len(self.examples), "batch_size": told(self.batching), "shuffle": self.shuffle}
 
 
 class BatchSource:
@@ -81,6 +86,11 @@ class BatchSource:
         else:
             found = iter(self.batches() if callable(self.batches) else self.batches)
         return (as_batch(each, self.target_steps) for each in islice(found, skip, self.steps))
+
+    def pass_over(self, epochs: int) -> None:
+        """Leave out what an iterator gave in so many epochs before."""
+        if self._going_on is not None and self.steps is not None:
+            collections.deque(islice(self._going_on, max(epochs, 0) * self.steps), maxlen=0)
 
     def describe(self) -> dict[str, Any]:
         """What a resumed run must have in common with the one that it goes on with."""
@@ -124,6 +134,11 @@ def make_source(
     if lengths is not None or weights is not None:
         raise ValueError("lengths and sample_weight of batches that come one by one are given with each batch")
     return BatchSource(x, steps, shuffle, target_steps)
+
+
+def told(value: Any) -> str:
+    """What an object says of itself, but for its place in memory, which is another in every process."""
+    return re.sub(r" at 0x[0-9a-fA-F]+", "", repr(value))
 
 
 def check_class_weight(table: Any) -> dict[int, float] | None:

@@ -134,34 +134,43 @@ def predict(model: Any, x: Any, *, lengths: Any = None, batch_size: int = 32) ->
         unequal length; by name where the model gives several.
     """
     examples = Examples(x, None, lengths)
-    result: dict[str, np.ndarray] | None = None
-    several = False
+    # Batches that are cut to their longest sequence leave the rest of the steps zero.
+    whole = _by_output(model.output_lengths(np.array([_steps_of(examples)])) if examples.is_cut else None)
+    result: dict[str, np.ndarray] = {}
     for place in examples.places(batch_size):
         batch = examples.batch(place)
-        y = model(batch.x, lengths=batch.lengths)
-        several = isinstance(y, Mapping)
-        found = y if several else {"": y}
-        if result is None:
-            # Batches that are cut to their longest sequence leave the rest of the steps zero.
-            whole: Any = model.output_lengths(np.array([_steps_of(examples)])) if examples.is_cut else None
-            steps = {name: whole[name] if isinstance(whole, dict) else whole for name in found}
-            shapes = {
-                name: array.shape[1:] if steps[name] is None else (int(steps[name][0]), *array.shape[2:])
-                for name, array in found.items()
-            }
-            result = {name: np.zeros((len(examples), *shapes[name]), found[name].dtype) for name in found}
-        for name, array in found.items():
-            result[name][place if steps[name] is None else (place, slice(array.shape[1]))] = array
-    if result is None:
+        for name, array in _by_output(model(batch.x, lengths=batch.lengths)).items():
+            steps = 0 if whole.get(name) is None else int(whole[name][0])
+            result[name] = _put(result.get(name), place, array, (len(examples), steps))
+    if not result:
         return model(examples.x, lengths=lengths)
+    found: dict[str, Any] = dict(result)
     if isinstance(examples.x, Ragged):
-        listed = {
-            name: [row[:n] for row, n in zip(array, model.output_lengths(examples.lengths), strict=True)]
-            for name, array in result.items()
-            if steps[name] is not None
-        }
-        return {**result, **listed} if several else {**result, **listed}[""]
-    return result if several else result[""]
+        for name, left in _by_output(model.output_lengths(examples.lengths)).items():
+            if left is not None:
+                found[name] = [row[:n] for row, n in zip(result[name], left, strict=True)]
+    return found.get("", found)
+
+
+def _by_output(found: Any) -> Mapping[str, Any]:
+    """What is of each output by name; that of a single one by no name."""
+    return found if isinstance(found, Mapping) else {"": found}
+
+
+def _put(held: np.ndarray | None, place: Any, array: np.ndarray, room: tuple[int, int]) -> np.ndarray:
+    """Outputs of some rows put among those of all, with room for so many rows, and at least so many steps."""
+    if array.ndim == 1:
+        held = np.zeros(room[0], array.dtype) if held is None else held
+        held[place] = array
+        return held
+    steps = max(array.shape[1], room[1] if held is None else held.shape[1])
+    if held is None or steps > held.shape[1]:  # longer sequences in lists of several inputs
+        wider = np.zeros((room[0], steps, *array.shape[2:]), array.dtype)
+        if held is not None:
+            wider[:, : held.shape[1]] = held
+        held = wider
+    held[place, : array.shape[1]] = array
+    return held
 
 
 def _steps_of(examples: Examples) -> int:

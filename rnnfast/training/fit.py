@@ -9,7 +9,7 @@ import numpy as np
 from rnnfast.layers import _check
 from rnnfast.training._calls import Calls
 from rnnfast.training._rules import check_rules
-from rnnfast.training._sources import ExampleSource, Source, check_class_weight, class_weights, make_source
+from rnnfast.training._sources import ExampleSource, Source, check_class_weight, class_weights, make_source, told
 from rnnfast.training.checkpoint import as_checkpoint
 from rnnfast.training.constraints import Constraints
 from rnnfast.training.evaluate import Means, evaluate_batches, target_steps
@@ -62,7 +62,8 @@ def fit(
 
         Without y, what gives batches: a function that makes an iterator for each epoch, an object with `__len__` and
         `__getitem__`, or an iterable. A batch is a tuple (x, y), (x, y, lengths) or (x, y, lengths, sample_weight), or
-        a mapping with these names.
+        a mapping with these names. An iterator goes on from epoch to epoch, and with `checkpoint` must give from its
+        beginning what it gave before.
     y : array_like (N, ...), list of array_like, or mapping of str to these
         Targets, as the loss wants them; with a time axis where the model's output has one. By name, where a graph gives
         several outputs.
@@ -166,11 +167,12 @@ def fit(
     run.epoch = initial_epoch
     written = as_checkpoint(checkpoint)
     settings = {**source.describe(), "tbptt": rules.tbptt, "stateful": rules.stateful, "accumulate": rules.accumulate}
-    settings.update(loss=repr(loss), optimizer=type(optimizer).__name__)
+    settings.update(loss=told(loss), optimizer=type(optimizer).__name__)
     try:
         calls.begin(run)
         if written is not None:
             written.read(run, calls, settings)
+            source.pass_over(run.epoch - initial_epoch)
 
         def after_update() -> None:
             calls.batch_ends(run)

@@ -154,7 +154,7 @@ class Run:
             weights = weights[:, part] if weights is not None and np.ndim(weights) > 1 else weights
         if self._gathered is None:
             self.model.zero_grad()
-        self._seen = x, self.state, lengths
+        self._seen = x, self.state, lengths, y
         found = add_gradients(
             self.model,
             x,

@@ -85,7 +85,7 @@ def train_step(
     found = add_gradients(model, x, y, loss, lengths=lengths, weights=weights, state=state, rng=rng, watch=watch)
     if not found.count:
         return found
-    return update(found, model, optimizer, regularizers, constraints, seen=(x, state, lengths))
+    return update(found, model, optimizer, regularizers, constraints, seen=(x, state, lengths, y))
 
 
 def add_gradients(
@@ -145,7 +145,7 @@ def update(
     regularizers: Penalties | None = None,
     constraints: Constraints | None = None,
     *,
-    seen: tuple[Any, Any, Any],
+    seen: tuple[Any, Any, Any, Any],
 ) -> Step:
     """Penalties on parameters, clip, update, constraints, once gradients are there; and the norm in what was found.
 
@@ -155,7 +155,7 @@ def update(
     model, optimizer, regularizers, constraints
         As of `train_step`.
     seen : tuple
-        x, state and lengths that the gradients come from, to look for the fault in where they are not finite.
+        x, state, lengths and y that the gradients come from, to look for the fault in where they are not finite.
     """
     penalty = found.penalty + add_penalties(model, regularizers)
     try:

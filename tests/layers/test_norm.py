@@ -142,6 +142,13 @@ def test_no_steps(kind, shape, lengths):
     assert all(map(same_bits, [block.data for block in layer.buffer_blocks()], before))
 
 
+def test_what_is_not_finite_moves_nothing():
+    layer = BatchNorm(2)
+    layer.forward(np.array([[1.0, 2.0], [np.nan, 3.0]]))
+    assert layer.buffers["running_mean"].tolist() == [0, 0]
+    assert layer.buffers["running_var"].tolist() == [1, 1]
+
+
 def test_one_step_moves_nothing():
     layer = make(BatchNorm, 5)
     before = layer.buffer_block.data.copy()

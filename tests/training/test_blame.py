@@ -56,6 +56,19 @@ def test_other_models_and_gradients():
     assert blame(ids, np.zeros((2, 3), int), None, None).startswith("outputs are finite; gradients that are not: ")
 
 
+def test_targets_are_looked_at_after_the_outputs():
+    x, y = np.zeros((3, 4, 2)), np.zeros((3, 4, 2))
+    y[0, 2] = y[2, 1, 1] = np.nan
+    assert blame(network(), x, None, None, y) == "the target is first not finite at step 1 of sequence 2"
+    assert blame(network(), x, None, np.array([4, 4, 1]), y) == "the target is first not finite at step 2 of sequence 0"
+    assert blame(network(), x, None, np.array([2, 4, 1]), y).startswith("outputs are finite; gradients")
+    assert blame(network(), x, None, None, {"a": x, "b": y, "c": [[1], []]}).startswith("the target 'b' is first not")
+    assert blame(network(), x, None, None, [[1], [2, 3], []]).startswith("outputs are finite; gradients")
+    model = Sequential(Linear(2, 2, seed=0))
+    with pytest.raises(FloatingPointError, match="the target is first not finite at step 1 of sequence 2"):
+        model.fit(x, y, loss="mse", batch_size=3, shuffle=False, verbose=False)
+
+
 def test_fit_says_where():
     model = Sequential(Linear(1, 1, seed=0), Activation("relu"))
     x = np.full((6, 2, 1), 1.0)

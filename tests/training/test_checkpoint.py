@@ -1,3 +1,4 @@
+import contextlib
 import hashlib
 import json
 import os
@@ -222,6 +223,36 @@ def test_other_files_are_refused_and_kept(tmp_path):
     (tmp_path / "run").write_bytes(whole[:-7])
     with pytest.raises(ValueError, match="truncated"):
         train(tmp_path / "run")
+
+
+def test_an_iterator_is_gone_through_to_where_the_run_stood(tmp_path):
+    x, y = series()
+
+    def go(path, step=None):
+        model, given = network(), iter([(x[i % 9 : i % 9 + 1], y[i % 9 : i % 9 + 1]) for i in range(40)])
+        how = {"steps_per_epoch": 3, "epochs": 4, "optimizer": SGD(0.1), "loss": "mse", "seed": 0, "verbose": False}
+        with contextlib.suppress(RuntimeError):
+            model.fit(given, checkpoint=Checkpoint(path, every_steps=1), callbacks=[StopAt(step)], **how)
+        return model.flat_data.copy()
+
+    wanted = go(tmp_path / "whole")
+    assert not np.array_equal(go(tmp_path / "run", 5), wanted)
+    assert not np.array_equal(go(tmp_path / "run", 9), wanted)
+    assert np.array_equal(go(tmp_path / "run"), wanted)
+
+
+def test_functions_and_objects_of_another_process_are_the_same(tmp_path):
+    class Pairs:
+        def __call__(self, lengths, rng):
+            return np.split(np.arange(8), 4)
+
+    x, y = (each[:8] for each in series())
+    how = {"loss": "mse", "optimizer": SGD(0.1), "checkpoint": tmp_path / "run", "verbose": False}
+    for epochs in (1, 3):
+        history = network().fit(x, y, batch_size=Pairs(), epochs=epochs, **how)
+    assert history.epoch == [0, 1, 2]
+    with pytest.raises(ValueError, match="batch_size="):
+        network().fit(x, y, batch_size=2, epochs=4, **how)
 
 
 def test_folders_are_made_before_anything_is_trained(tmp_path):

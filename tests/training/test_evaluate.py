@@ -4,7 +4,7 @@ from checks import max_error
 from layer_checks import randomise
 
 from rnnfast.layers import LSTM, Conv1D, Embedding, Last, Linear
-from rnnfast.models import Sequential
+from rnnfast.models import Graph, Sequential
 
 
 def tagger():
@@ -34,6 +34,30 @@ def test_predict_equals_a_call(batch_size, ragged):
         assert y.shape == wanted.shape
         assert max_error(y, wanted) < 1e-15
     assert model.predict(vectors[:0], lengths=None if lengths is None else lengths[:0]).shape == (0, 5)
+
+
+def several():
+    graph = Graph({"a": ("B", "T", 3), "b": ("B", "S", 3)})
+    steps = graph.add(LSTM(3, 4, seed=0), "a")
+    graph.outputs(steps=steps, last=graph.add(Last(), graph.add(LSTM(3, 2, seed=1), "b")))
+    return graph
+
+
+def test_predict_takes_lists_for_several_inputs_and_outputs():
+    _, vectors, lengths = draw()
+    lengths[0], lengths[8] = 2, 5  # a later batch is longer
+    lists = [each[:n] for each, n in zip(vectors, lengths, strict=True)]
+    model = several()
+    wanted = model({"a": vectors[:, :5], "b": vectors}, lengths={"a": lengths})
+    found = model.predict({"a": lists, "b": vectors}, batch_size=4)
+    assert {name: each.tolist() for name, each in found.items()} == {k: v.tolist() for k, v in wanted.items()}
+    one = Graph({"a": ("B", "T", 3)})
+    steps = one.add(LSTM(3, 4, seed=0), "a")
+    one.outputs(steps=steps, last=one.add(Last(), steps))
+    wanted, found = one(vectors, lengths=lengths), one.predict(lists, batch_size=4)
+    assert np.array_equal(found["last"], wanted["last"])
+    for row, whole, n in zip(found["steps"], wanted["steps"], lengths, strict=True):
+        assert np.array_equal(row, whole[:n])
 
 
 @pytest.mark.parametrize("batch_size", [1, 4, 100])
