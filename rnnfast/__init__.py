@@ -15,7 +15,10 @@ _names = {
         *("MeanPool", "MaxPool", "Flatten", "Repeat", "Conv1D", "CRF"),
         *("from_concat", "to_concat", "Cell", "CustomRNN", "register_cell"),
     ],
-    "rnnfast.models": ["Decoder", "Encoder", "Graph", "LanguageModel", "Seq2Seq", "Sequential"],
+    "rnnfast.models": [
+        *("Decoder", "Encoder", "Graph", "LanguageModel", "Seq2Seq", "Sequential"),
+        *("AnomalyDetector", "Classifier", "Forecaster", "Tagger"),
+    ],
     "rnnfast.training": [
         *("SGD", "Adam", "AdamW", "RMSprop", "EMA", "History", "Buckets", "TokenBudget"),
         *("CrossEntropy", "BinaryCrossEntropy", "Hinge", "KLDivergence", "JointLoss", "FunctionLoss"),

@@ -85,12 +85,7 @@ def sample(
     ValueError
         For arguments out of range.
     """
-    if not 0 <= temperature < math.inf:
-        raise ValueError(f"temperature must be a finite number of at least 0, got {temperature!r}")
-    if top_k is not None and (not isinstance(top_k, (int, np.integer)) or top_k < 1):
-        raise ValueError(f"top_k must be None or at least 1, got {top_k!r}")
-    if not 0 < top_p <= 1:
-        raise ValueError(f"top_p must be more than 0 and at most 1, got {top_p!r}")
+    check_sampling(temperature, top_k, top_p)
     limits = check_limits(model, min_length, max_length, stop)
     if temperature == 0:
         return _walk(model, batch, lambda log_probs, rows: log_probs.argmax(axis=1), limits)
@@ -106,14 +101,29 @@ def sample(
     def choose(log_probs: Array, rows: Array) -> Array:
         if several and rows[-1] >= len(entropy):
             raise ValueError(f"seed must hold one number for each row, got {len(entropy)}")
-        order, heights = _nucleus(log_probs, temperature, top_k, top_p)
-        drawn = np.array([uniform(row) for row in rows.tolist()]) * heights[:, -1]
-        places = (heights <= drawn[:, None]).sum(axis=1)
-        # Rounding may put a draw at the very top: the last token with a probability, then.
-        highest = (np.diff(heights, axis=1, prepend=0.0) > 0).cumsum(axis=1).argmax(axis=1)
-        return np.take_along_axis(order, np.minimum(places, highest)[:, None], axis=1)[:, 0]
+        return draw(log_probs, np.array([uniform(row) for row in rows.tolist()]), temperature, top_k, top_p)
 
     return _walk(model, batch, choose, limits)
+
+
+def check_sampling(temperature: float, top_k: int | None, top_p: float) -> None:
+    """Refuse what `sample` says is out of range."""
+    if not 0 <= temperature < math.inf:
+        raise ValueError(f"temperature must be a finite number of at least 0, got {temperature!r}")
+    if top_k is not None and (not isinstance(top_k, (int, np.integer)) or top_k < 1):
+        raise ValueError(f"top_k must be None or at least 1, got {top_k!r}")
+    if not 0 < top_p <= 1:
+        raise ValueError(f"top_p must be more than 0 and at most 1, got {top_p!r}")
+
+
+def draw(log_probs: Array, uniforms: Array, temperature: float, top_k: int | None, top_p: float) -> Array:
+    """One token a row, of log-probabilities (N, V) that may lack a constant, by numbers (N,) from [0, 1)."""
+    order, heights = _nucleus(log_probs, temperature, top_k, top_p)
+    drawn = uniforms * heights[:, -1]
+    places = (heights <= drawn[:, None]).sum(axis=1)
+    # Rounding may put a draw at the very top: the last token with a probability, then.
+    highest = (heights < heights[:, -1:]).sum(axis=1)
+    return order[np.arange(len(order)), np.minimum(places, highest)]
 
 
 def _nucleus(log_probs: Array, temperature: float, top_k: int | None, top_p: float) -> tuple[Array, Array]:

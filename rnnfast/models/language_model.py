@@ -12,6 +12,7 @@ from rnnfast import files
 from rnnfast.data.streams import stream_batches
 from rnnfast.data.vocabulary import Vocabulary
 from rnnfast.decoding._steps import log_softmax, take_rows
+from rnnfast.decoding.walks import check_sampling, draw
 from rnnfast.layers import GRU, LSTM, RNN, Dropout, Embedding, Linear, _check
 from rnnfast.layers._key import generator
 from rnnfast.models._ragged import as_batch
@@ -101,6 +102,19 @@ class LanguageModel:
     def cell(self) -> str:
         """The kind of the recurrent layers: "lstm", "gru" or "rnn"."""
         return type(self.network.layers[1]).__name__.lower()
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """The constructor's arguments, by name, but for the seed; `deep` has no meaning here, scikit-learn gives it."""
+        embedding, recurrent = self.network.layers[:2]
+        return {
+            "tokens": self.vocabulary or self.num_tokens,
+            "cell": self.cell,
+            "hidden_size": recurrent.hidden_size,  # type: ignore[attr-defined]
+            "embedding_dim": embedding.embedding_dim,  # type: ignore[attr-defined]
+            "num_layers": recurrent.num_layers,  # type: ignore[attr-defined]
+            "dropout": recurrent.dropout,  # type: ignore[attr-defined]
+            "dtype": str(recurrent.dtype),
+        }
 
     def __repr__(self) -> str:
         return f"LanguageModel({self.num_tokens} tokens, {self.network!r})"
@@ -233,7 +247,15 @@ class LanguageModel:
         return math.exp(min(total / count, 700.0))
 
     def generate(
-        self, prompt: str | ArrayLike = "\n", length: int = 500, *, temperature: float = 1.0, seed: Any = None
+        self,
+        prompt: str | ArrayLike = "\n",
+        length: int = 500,
+        *,
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        top_p: float = 1.0,
+        stop: str | ArrayLike | None = None,
+        seed: Any = None,
     ) -> Any:
         """Continue a prompt, one token at a time.
 
@@ -246,6 +268,13 @@ class LanguageModel:
         temperature : float
             Logits are divided by it: 1 samples from the model as it is, less is more careful, 0 always takes the
             likeliest token.
+        top_k : int, optional
+            Draw from the likeliest top_k tokens alone.
+        top_p : float
+            Then from the fewest likeliest tokens whose probabilities sum to at least top_p (see
+            `rnnfast.decoding.sample`).
+        stop : str, or integers (M,), optional
+            Where these tokens have been written one after the other, writing ends; they are left out.
         seed : None, int or numpy.random.Generator
 
         Returns
@@ -261,20 +290,33 @@ class LanguageModel:
         ids = self._ids(prompt)
         if not len(ids):
             raise ValueError("the prompt is empty; it needs at least one character")
-        if not 0.0 <= temperature < math.inf:
-            raise ValueError(f"temperature must be a finite number of at least 0, got {temperature}")
+        check_sampling(temperature, top_k, top_p)
         if length < 0:
             raise ValueError(f"length must be at least 0, got {length}")
+        ending = [] if stop is None else self._ids(np.atleast_1d(stop) if not isinstance(stop, str) else stop).tolist()
+        if stop is not None and not ending:
+            raise ValueError("stop is empty; it needs at least one token")
         rng = generator(seed)
-        tokens = np.empty(len(ids) + length, np.int64)
-        tokens[: len(ids)] = ids
+        # What is unknown has the first number.
+        known = 0 if self.vocabulary is None else 1
+        written: list[int] = []
         stream = self.network.stream()
-        for place in range(len(tokens) - 1):
-            logits = stream(tokens[place : place + 1])
-            if place >= len(ids) - 1:
-                tokens[place + 1] = self._choose(logits[0], temperature, rng)
-        written = tokens[len(ids) :]
-        return self.vocabulary.decode(written) if isinstance(prompt, str) and self.vocabulary else written
+        for token in ids:
+            logits = stream(np.array([token]))
+        while len(written) < length:
+            written.append(known + self._choose(logits[:, known:], temperature, top_k, top_p, rng))
+            if ending and written[-len(ending) :] == ending:
+                del written[-len(ending) :]
+                break
+            logits = stream(np.array(written[-1:]))
+        found = np.array(written, np.int64)
+        return self.vocabulary.decode(found) if isinstance(prompt, str) and self.vocabulary else found
+
+    @staticmethod
+    def _choose(logits: NDArray, temperature: float, top_k: int | None, top_p: float, rng: np.random.Generator) -> int:
+        if temperature == 0.0:
+            return int(logits[0].argmax())
+        return int(draw(logits, rng.random(1), temperature, top_k, top_p)[0])
 
     def start(self, batch: Iterable[str | ArrayLike]) -> tuple[NDArray, Any]:
         """Where a search begins (see `rnnfast.decoding`).
@@ -305,16 +347,6 @@ class LanguageModel:
     def reorder(self, state: Any, rows: NDArray) -> Any:
         """The state of chosen rows."""
         return take_rows(state, rows)
-
-    def _choose(self, logits: NDArray, temperature: float, rng: np.random.Generator) -> int:
-        known = 0 if self.vocabulary is None else 1
-        scores = logits[known:].astype(np.float64)
-        scores -= scores.max()
-        if temperature == 0.0:
-            return known + int(scores.argmax())
-        with np.errstate(over="ignore", under="ignore"):
-            heights = np.exp(scores / temperature).cumsum()
-        return known + min(int(heights.searchsorted(rng.random() * heights[-1], side="right")), len(heights) - 1)
 
     def save(self, path: Any) -> None:
         """Write network and vocabulary to a safetensors file (see `rnnfast.files.save`)."""

@@ -135,10 +135,12 @@ def test_generation_depends_on_seed_and_prompt_alone():
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 3.0])
 def test_samples_follow_the_softmax(temperature):
-    model = LanguageModel(6, hidden_size=2, embedding_dim=2)
     logits = np.array([0.0, -1.0, 1.5, 0.3, -0.2, 0.8])
-    rng, draws = np.random.default_rng(0), 20_000
-    counts = np.bincount([model._choose(logits, temperature, rng) for _ in range(draws)], minlength=6)
+    model = LanguageModel(6, hidden_size=2, embedding_dim=2)
+    model.network.params["2.weight"] = np.zeros((6, 2))
+    model.network.params["2.bias"] = logits
+    draws = 5_000
+    counts = np.bincount(model.generate([0], draws, temperature=temperature, seed=0), minlength=6)
     expected = np.exp(logits / temperature) / np.exp(logits / temperature).sum()
     assert (np.abs(counts / draws - expected) < 5 * np.sqrt(expected / draws)).all()
 
@@ -152,6 +154,39 @@ def test_the_unknown_character_is_never_written():
         text = model.generate("a", 100, temperature=temperature, seed=0)
         assert len(text) == 100
         assert set(text) <= set("abc")
+
+
+def test_top_k_and_top_p_keep_the_likeliest():
+    model = LanguageModel(6, hidden_size=2, embedding_dim=2)
+    model.network.params["2.weight"] = np.zeros((6, 2))
+    model.network.params["2.bias"] = np.log([0.05, 0.4, 0.1, 0.3, 0.1, 0.05])
+    draws = 3_000
+    for options in ({"top_k": 2}, {"top_p": 0.65}):
+        counts = np.bincount(model.generate([0], draws, seed=0, **options), minlength=6)
+        assert counts[[0, 2, 4, 5]].sum() == 0
+        assert abs(counts[1] / draws - 4 / 7) < 0.045
+    assert set(model.generate([0], 50, top_k=1).tolist()) == {1}
+    assert set(model.generate([0], 500, top_p=0.85, seed=0).tolist()) == {1, 2, 3, 4}
+
+
+def test_writing_ends_where_stop_has_been_written():
+    model = small(Vocabulary("abcdef"))
+    whole = model.generate("abc", 200, seed=1)
+    for stop in (whole[7], whole[5:8], whole[150:156]):
+        assert model.generate("abc", 200, seed=1, stop=stop) == whole[: whole.index(stop)]
+    ids = small().generate([1, 2], 50, seed=0)
+    first = int(np.flatnonzero(ids == ids[9])[0])
+    assert small().generate([1, 2], 50, seed=0, stop=int(ids[9])).tolist() == ids[:first].tolist()
+    assert len(small().generate([1, 2], 5, seed=0, stop=[3] * 6)) == 5
+
+
+def test_params_make_an_equal_model():
+    model = LanguageModel(Vocabulary("abc"), cell="rnn", hidden_size=7, embedding_dim=2, num_layers=2, dropout=0.1)
+    again = LanguageModel(**model.get_params())
+    assert repr(again) == repr(model)
+    assert again.get_params() == model.get_params()
+    assert model.get_params()["hidden_size"] == 7
+    assert small(9).get_params()["tokens"] == 9
 
 
 def test_numbers_instead_of_text():
@@ -313,6 +348,10 @@ def test_a_bar_shows_perplexity_and_speed(capsys):
         (lambda: small().generate([1], -1), ValueError, "length must be at least 0, got -1"),
         (lambda: small().generate([1], temperature=-0.1), ValueError, r"temperature .* got -0\.1"),
         (lambda: small().generate([1], temperature=math.nan), ValueError, "temperature .* got nan"),
+        (lambda: small().generate([1], top_k=0), ValueError, "top_k must be None or at least 1, got 0"),
+        (lambda: small().generate([1], top_p=0.0), ValueError, r"top_p must be more than 0 .* got 0\.0"),
+        (lambda: small().generate([1], stop=[]), ValueError, "stop is empty"),
+        (lambda: small().generate([1], stop=7), ValueError, "from 0 to 6, got 7"),
         (lambda: small().generate([1], temperature=math.inf), ValueError, "temperature .* got inf"),
     ],
 )
