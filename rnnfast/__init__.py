@@ -35,7 +35,9 @@ _names = {
     "rnnfast._backend": ["backend", "get_backend", "set_backend"],
 }
 __all__, __getattr__, __dir__ = attach(
-    __name__, _names, ["data", "decoding", "equations", "layers", "models", "ops", "reference", "testing", "training"]
+    __name__,
+    _names,
+    ["data", "decoding", "equations", "layers", "models", "ops", "plotting", "reference", "testing", "training"],
 )
 __all__ += ["__version__"]
 
