@@ -158,8 +158,18 @@ class OfOutput(Metric):
         self._metric.reset()
 
     def update(self, predictions: Any, targets: Any, mask: Any = None, weights: Any = None) -> None:
-        """Add a batch; a mask or weights that are not by name are those of every output."""
-        own = [each[self._output] if isinstance(each, Mapping) else each for each in (mask, weights)]
+        """Add a batch; a mask or weights that are not by name are those of every output, and no entry is none.
+
+        Raises
+        ------
+        ValueError
+            When there is no such output, or no target for it.
+        """
+        for what, found in (("output", predictions), ("target", targets)):
+            if not isinstance(found, Mapping) or self._output not in found:
+                names = ", ".join(found) if isinstance(found, Mapping) else "one without a name"
+                raise ValueError(f"metrics: there is no {what} {self._output!r}; there is {names}")
+        own = [each.get(self._output) if isinstance(each, Mapping) else each for each in (mask, weights)]
         self._metric.update(predictions[self._output], targets[self._output], *own)
 
     def result(self) -> float:

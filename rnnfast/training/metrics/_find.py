@@ -59,7 +59,7 @@ def find_metrics(metrics: Iterable[Any]) -> dict[str, Metric]:
     Raises
     ------
     ValueError
-        When there is no metric of a name, or two go by one.
+        When there is no metric of a name, two go by one, or one goes by that of the loss.
 
     Examples
     --------
@@ -79,6 +79,8 @@ def find_metrics(metrics: Iterable[Any]) -> dict[str, Metric]:
     named: dict[str, Metric] = {}
     for metric in found:
         name = getattr(metric, "name", type(metric).__name__)
+        if name == "loss":
+            raise ValueError("a metric must not go by the name 'loss', which the loss has; give it another with name=")
         if name in named:
             raise ValueError(f"two metrics go by the name {name!r}; give one of them another with name=")
         named[name] = metric

@@ -49,6 +49,23 @@ def test_two_of_one_name():
     assert list(find_metrics(["accuracy", Accuracy(threshold=0.5, name="other")])) == ["accuracy", "other"]
 
 
+def test_none_goes_by_the_name_of_the_loss():
+    with pytest.raises(ValueError, match="must not go by the name 'loss'"):
+        find_metrics([Accuracy(name="loss")])
+
+
+def test_an_output_without_weights_or_without_a_target():
+    found = find_metrics({"a": ["mae"], "b": ["mae"]})
+    predictions, targets = {"a": np.ones((2, 1)), "b": np.ones((2, 1))}, {"a": np.zeros((2, 1)), "b": [[0.0], [3.0]]}
+    for metric in found.values():
+        metric.update(predictions, targets, None, {"a": np.array([1.0, 0.0])})
+    assert [metric.result() for metric in found.values()] == [1, 1.5]
+    with pytest.raises(ValueError, match="no target 'b'; there is a"):
+        found["b_mae"].update(predictions, {"a": [[0.0], [0.0]]})
+    with pytest.raises(ValueError, match="no output 'a'; there is one without a name"):
+        found["a_mae"].update(np.ones((2, 1)), np.ones((2, 1)))
+
+
 def test_metrics_of_several_outputs():
     found = find_metrics({"a": "accuracy", "b": ["accuracy", largest], "c": largest})
     assert list(found) == ["a_accuracy", "b_accuracy", "b_largest", "c_largest"]
