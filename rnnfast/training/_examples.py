@@ -33,7 +33,7 @@ class Examples:
     y : array_like (N, ...), list of array_like, or mapping of str to these, optional
         A list that is as long as x sequence by sequence is padded as x is; of any other list, a batch holds a list.
     lengths : array_like of int (N,), or mapping of str to these, optional
-    weights : array_like (N,) or (N, T), or mapping of str to these, optional
+    weights : array_like (N,) or (N, T), list of array_like (T_i,), or mapping of str to these, optional
         What the losses of the sequences, or of their steps, are multiplied by.
     target_steps : callable, optional
         Where y has a time axis: the lengths (N,) of y's sequences by those of x's. Batches then cut both to the longest
@@ -85,14 +85,21 @@ class Examples:
         x, y, weights = self.x, self.y, self.weights
         if self.target_steps is not None and self.lengths is not None and y is not None:
             if isinstance(y, Ragged):
-                same = np.array_equal(self.target_steps(self.lengths), y.lengths)
+                same = np.array_equal(self._own_steps(), y.lengths)
             else:
                 same = not isinstance(x, Ragged) and y.shape[1:2] == (self._steps_of_targets(x.shape[1]),)
             if not same:
                 where = ", counted in the model's output" if self._steps_of_targets(64) != 64 else ""
                 raise ValueError(f"x and y must have equally many steps{where}, got shapes {_shape(x)} and {_shape(y)}")
-        if weights is not None and (isinstance(weights, Ragged) or weights.ndim > 2):
+        if isinstance(weights, Ragged):
+            if weights.tail or self.lengths is None or not np.array_equal(self._own_steps(), weights.lengths):
+                raise ValueError("sample_weight: a list must hold a number for each step of each sequence in lists")
+        elif weights is not None and weights.ndim > 2:
             raise ValueError(f"sample_weight must have shape (N,) or (N, T), got {_shape(weights)}")
+
+    def _own_steps(self) -> np.ndarray:
+        """How many steps of each sequence the loss counts."""
+        return self.lengths if self.target_steps is None else self.target_steps(self.lengths)
 
     def _steps_of_targets(self, steps: int) -> int:
         """How many steps y has where x has `steps`."""
@@ -209,7 +216,7 @@ def _rows(value: Any, rows: Any) -> Any:
 
 def _cut(value: Any, rows: Any, steps: slice, cuts: bool) -> Any:
     """Some rows, and where the batch is cut some steps of them."""
-    if cuts and value is not None and value.ndim > 1:
+    if cuts and isinstance(value, np.ndarray) and value.ndim > 1:
         return value[rows, steps]
     return _apply(lambda each: each.padded(rows) if isinstance(each, Ragged) else each[rows], value)
 

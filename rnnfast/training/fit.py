@@ -81,7 +81,7 @@ def fit(
     lengths : array_like of int (N,), optional
         Valid steps of each sequence. A batch is cut to its longest. Of a graph also a mapping, as in its call; where
         there are several inputs or outputs, nothing is cut.
-    sample_weight : array_like (N,) or (N, T), optional
+    sample_weight : array_like (N,) or (N, T), or list of array_like (T_i,), optional
         What the losses of the sequences, or of their steps, are multiplied by. Means are over the number of places
         that count, whatever their weight, as Keras has it.
     class_weight : mapping of int to float, optional

@@ -101,6 +101,16 @@ def test_lists_of_sequences_are_padded_batch_by_batch():
     assert batch.x[1, 1].tolist() == [0, 0, 0]
 
 
+def test_weights_of_steps_may_be_a_list():
+    x = [np.zeros(n) for n in (2, 4, 0)]
+    weights = [[1.0, 2.0], [3.0, 4.0, 5.0, 6.0], []]
+    batches = Examples(x, x, None, weights, target_steps=same).epoch(lambda lengths, rng: [[2, 0], [1]], None)
+    assert [batch.weights.tolist() for batch in batches] == [[[0, 0], [1, 2]], [[3, 4, 5, 6]]]
+    for wrong in ([[1.0], [3.0, 4.0, 5.0, 6.0], []], [[[1.0], [2.0]], np.zeros((4, 1)), np.zeros((0, 1))]):
+        with pytest.raises(ValueError, match="sample_weight: a list must hold a number for each step"):
+            Examples(x, x, None, wrong, target_steps=same)
+
+
 def test_targets_may_have_other_steps_than_inputs():
     def halved(lengths):
         return (lengths + 1) // 2
