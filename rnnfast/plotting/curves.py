@@ -53,7 +53,7 @@ def plot_history(history: Any, metrics: str | Sequence[str] | None = None, *, ax
 def plot_forecast(
     real: Any,
     predicted: Any,
-    bands: Mapping[float, Any] | None = None,
+    bands: Mapping[float, Any] | Sequence[float] | None = None,
     *,
     steps: Any = None,
     start: int | None = None,
@@ -64,10 +64,11 @@ def plot_forecast(
     Parameters
     ----------
     real : array_like (N,) or (N, 1)
-    predicted : array_like (M,) or (M, 1)
-    bands : mapping of float to array_like (M,), optional
+    predicted : array_like (M,) or (M, 1), or quantiles (M, Q)
+    bands : mapping of float to array_like (M,), or sequence of Q floats, optional
         Quantiles by their probability, as in ``{0.1: low, 0.9: high}``: between those of p and 1 - p a band is drawn
-        that holds 1 - 2p of what happens; that of 0.5 is a line.
+        that holds 1 - 2p of what happens; that of 0.5 is a line. Or the probabilities of predicted's columns, as in
+        ``plot_forecast(series, model.predict(series), model.quantiles, start=len(series))`` of a `Forecaster`.
     steps : array_like, optional
         Where the steps are on the axis: dates, say. At least as many as there are; None counts from 0.
     start : int, optional
@@ -83,6 +84,8 @@ def plot_forecast(
     ValueError
         When sizes do not fit, or a quantile has no partner.
     """
+    if bands is not None and not isinstance(bands, Mapping):
+        predicted, bands = _columns(predicted, bands)
     real, predicted = _series(real, "real"), _series(predicted, "predicted")
     first = len(real) - len(predicted) if start is None else start
     if first < 0:
@@ -115,6 +118,18 @@ def _series(values: Any, name: str) -> Array:
     if array.ndim != 1 or not array.size:
         raise ValueError(f"{name} must be one series, of shape (N,) or (N, 1), got {array.shape}")
     return array
+
+
+def _columns(predicted: Any, probabilities: Sequence[float]) -> tuple[Array, dict[float, Array]]:
+    """What is nearest to the median, and all quantiles but that, of (M, Q)."""
+    array = np.asarray(predicted)
+    if array.ndim != 2 or array.shape[1] != len(probabilities):
+        raise ValueError(
+            f"with bands {tuple(probabilities)}, predicted must have shape (M, {len(probabilities)}), got {array.shape}"
+        )
+    middle = int(np.abs(np.asarray(probabilities) - 0.5).argmin())
+    found = {float(each): array[:, i] for i, each in enumerate(probabilities)}
+    return array[:, middle], {each: values for each, values in found.items() if each != 0.5}
 
 
 def _bands(bands: Mapping[float, Any], size: int) -> tuple[list[tuple[float, Array, Array]], Array | None]:

@@ -17,11 +17,11 @@ def memorisation(model: Any, x: Any, output: int | None = None, *, step: int = -
 
     Parameters
     ----------
-    model : Sequential, or what has one as its `network`
+    model : Sequential, or what has one as its `network`, as `LanguageModel` and `Classifier`
         It is taken as it is at rest: nothing is dropped, and nothing in it changes.
-    x : str, array_like of int (T,), or array_like (T, F)
-        One sequence: a text, where the model has a vocabulary; ids, whose vectors are what the gradient is taken of;
-        or vectors.
+    x : str, list of str, array_like of int (T,), or array_like (T, F)
+        One sequence: a text or words, where the model has a vocabulary; ids, whose vectors are what the gradient is
+        taken of; or vectors.
     output : int, optional
         Which feature of the output, a class's score say; None is the largest one there.
     step : int
@@ -49,7 +49,7 @@ def memorisation(model: Any, x: Any, output: int | None = None, *, step: int = -
     (3,)
     """
     layers = layers_of(model)
-    values = np.asarray(encode(model, x))
+    values = np.asarray(encode(model, x)[0])
     symbols = isinstance(layers[0], Embedding)
     if values.ndim != (1 if symbols else 2) or not len(values):
         wanted = "(T,), ids" if symbols else "(T, F)"
@@ -90,7 +90,7 @@ def plot_memorisation(
     x, output, step
         As of `memorisation`.
     tokens : sequence of str, optional
-        One a step; None takes them from x where it is a text. Without tokens a strip is drawn over the steps.
+        One a step; None takes them from x where it is a text or words. Without tokens a strip is drawn over the steps.
     columns : int
         How many characters a line has.
     ax : sequence of Axes, one a model, optional
@@ -107,8 +107,8 @@ def plot_memorisation(
     named = models if isinstance(models, Mapping) else {"": models}
     if not named:
         raise ValueError("models must hold at least one model")
-    if tokens is None and isinstance(x, str):
-        tokens = list(x)
+    if tokens is None:
+        tokens = encode(next(iter(named.values())), x)[1]
     found = {name: memorisation(model, x, output, step=step) for name, model in named.items()}
     if tokens is not None and any(len(tokens) != len(norms) for norms in found.values()):
         raise ValueError(f"tokens must have one for each step, {len(next(iter(found.values())))}, got {len(tokens)}")

@@ -16,7 +16,12 @@ _INK = (17, 17, 17)
 
 
 def color_text(
-    tokens: Sequence[Any], values: Any, format: str = "html", *, limit: float | None = None, separator: str = ""
+    tokens: Sequence[Any],
+    values: Any,
+    format: str = "html",
+    *,
+    limit: float | None = None,
+    separator: str | None = None,
 ) -> str:
     """Tokens on coloured ground: red where the value is positive, blue where it is negative, white where it is 0.
 
@@ -31,8 +36,8 @@ def color_text(
         has 24-bit colours.
     limit : float, optional
         The value whose colour is full; None is the largest size of all.
-    separator : str
-        What stands between tokens: a space for words.
+    separator : str, optional
+        What stands between tokens; None is a space between words, and nothing between characters.
 
     Returns
     -------
@@ -56,6 +61,8 @@ def color_text(
         limit = float(sizes.max(initial=0)) or 1.0
     if not limit > 0:
         raise ValueError(f"limit must be larger than 0, got {limit}")
+    if separator is None:
+        separator = " " if any(len(text) > 1 for text in texts) else ""
     paint = _html if format == "html" else _ansi
     painted = [
         paint(_plain(text), _colour(value / limit), value) for text, value in zip(texts, numbers.tolist(), strict=True)
@@ -76,22 +83,22 @@ def neuron_text(
     tokens: Sequence[Any] | None = None,
     format: str = "html",
     limit: float | None = None,
-    separator: str = "",
+    separator: str | None = None,
 ) -> str:
     """A text coloured by one neuron: by what a unit of a recurrent layer says at each token.
 
     Parameters
     ----------
-    model : Sequential, or what has one as its `network`, or a recurrent layer
-    text : str, array_like of int (T,), or array_like (T, F)
-        A str where the model has a vocabulary.
+    model : Sequential, or what has one as its `network` (`LanguageModel`, `Classifier` ...), or a recurrent layer
+    text : str, list of str, array_like of int (T,), or array_like (T, F)
+        A text or words where the model has a vocabulary.
     unit : int
     layer : int
         Which recurrent layer and direction, counted from below; -1 is the last.
     state : str
         "h", "c", or a gate as in `layer.trace`.
     tokens : sequence of str, optional
-        What is shown; None is the characters of the text.
+        What is shown; None is the characters or words of the text.
     format, limit, separator
         As of `color_text`.
 
@@ -110,17 +117,17 @@ def neuron_text(
     if not -len(levels) <= layer < len(levels):
         raise ValueError(f"the model has {len(levels)} recurrent layers and directions, got layer={layer}")
     place, name = levels[layer]
-    x = run(layers[:place], np.asarray(encode(model, text))[None])
+    inputs, shown = encode(model, text)
+    x = run(layers[:place], np.asarray(inputs)[None])
     found = layers[place].trace(x)[name]  # type: ignore[attr-defined]
     if state not in found:
         raise ValueError(f"the layer has no {state!r}; it has {', '.join(found)}")
     values = found[state][0]
     if not -values.shape[1] <= unit < values.shape[1]:
         raise ValueError(f"the layer has {values.shape[1]} units, got unit={unit}")
+    tokens = shown if tokens is None else tokens
     if tokens is None:
-        if not isinstance(text, str):
-            raise TypeError("tokens is missing: what is shown of ids or vectors")
-        tokens = text
+        raise TypeError("tokens is missing: what is shown of ids or vectors")
     return color_text(tokens, values[:, unit], format, limit=limit, separator=separator)
 
 

@@ -51,6 +51,17 @@ def test_forecast_ends_where_the_series_ends(plt):
     ]
 
 
+def test_forecast_of_quantiles(plt):
+    told = np.array([[1.0, 2.0, 4.0], [2.0, 3.0, 5.0]])
+    ax = plot_forecast([1.0, 2.0], told, (0.1, 0.5, 0.9), start=2)
+    assert [line.get_label() for line in ax.lines] == ["real", "predicted"]
+    assert data(ax.lines[1]) == ([2, 3], [2.0, 3.0])
+    (band,) = (band.get_paths()[0].vertices for band in ax.collections)
+    assert (band[:, 1].min(), band[:, 1].max()) == (1.0, 5.0)
+    with pytest.raises(ValueError, match=r"predicted must have shape \(M, 2\), got \(2, 3\)"):
+        plot_forecast([1.0, 2.0], told, (0.1, 0.9))
+
+
 def test_forecast_may_go_on_after_the_series(plt):
     ax = plot_forecast([1.0, 2.0], [3.0, 4.0, 5.0], start=2)
     assert data(ax.lines[1]) == ([2, 3, 4], [3.0, 4.0, 5.0])

@@ -72,6 +72,14 @@ def test_text_of_a_language_model():
     np.testing.assert_array_equal(memorisation(model, "abca"), memorisation(model.network, model._ids("abca")))
 
 
+def test_a_classifier_takes_what_it_was_fitted_on():
+    x = np.random.default_rng(0).normal(5, 3, size=(6, 4, 2))
+    model = rf.Classifier(hidden_size=4, seed=0).fit(list(x), [0, 1] * 3, epochs=1, verbose=False)
+    scaled = model._encoded([x[0]], None)[0]
+    assert not np.allclose(scaled, x[0])
+    np.testing.assert_array_equal(memorisation(model, x[0]), memorisation(model.network, scaled))
+
+
 def test_what_cannot_be_is_refused():
     model = rf.Sequential(rf.RNN(2, 4), rf.Linear(4, 2))
     for arguments, message in (

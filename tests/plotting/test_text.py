@@ -26,7 +26,7 @@ def test_html_cannot_be_broken_out_of():
 
 
 def test_ansi():
-    shown = color_text(["a", "\x1b[2J", "b\nc"], [1.0, -1.0, 0.0], "ansi", limit=2.0)
+    shown = color_text(["a", "\x1b[2J", "b\nc"], [1.0, -1.0, 0.0], "ansi", limit=2.0, separator="")
     ink = "\x1b[38;2;17;17;17m"
     assert shown == (
         f"\x1b[48;2;248;178;166m{ink}a\x1b[0m"
@@ -85,6 +85,16 @@ def test_a_neuron_above_other_layers():
     below = model.layers[1](model.layers[0](np.array([ids])))[0]
     np.testing.assert_allclose(values(neuron_text(model, ids, 0, layer=1, tokens="abc")), below[0, :, 4], rtol=1e-3)
     assert neuron_text(model.layers[3], np.ones((2, 8)), 0, tokens="ab").count("<span") == 2
+
+
+def test_words_of_a_classifier():
+    texts = ["Good film", "bad film"] * 4
+    model = rf.Classifier(hidden_size=4, embedding_dim=3, seed=0).fit(texts, ["+", "-"] * 4, epochs=1, verbose=False)
+    shown = neuron_text(model, "a Good film", 1)
+    pre = ElementTree.fromstring(shown)
+    assert [(span.text, span.tail) for span in pre] == [("a", " "), ("Good", " "), ("film", None)]
+    ids = model.vocabulary_.encode("a Good film")
+    assert shown == neuron_text(model.network, ids, 1, tokens=model.vocabulary_.tokenize("a Good film"))
 
 
 def test_neurons_that_there_are_not():
