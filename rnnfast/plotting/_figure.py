@@ -81,6 +81,12 @@ def token_ticks(axis: Any, tokens: Sequence[Any] | None, count: int, name: str, 
     axis.set_tick_params(labelsize=small, length=0 if longest <= 1 else 2)
 
 
+def label_height(labels: Sequence[Any] | None) -> float:
+    """Inches that turned labels take below the steps."""
+    longest = max((len(str(label)) for label in labels or ()), default=0)
+    return 0.085 * min(longest, 40) if longest > 1 else 0.0
+
+
 def checked_tokens(tokens: Sequence[Any], count: int, name: str) -> list[str]:
     """Tokens as text, as many as wanted.
 

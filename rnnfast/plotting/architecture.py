@@ -111,7 +111,7 @@ def _graph(diagram: Diagram, graph: Graph) -> None:
     outputs = graph._outputs if isinstance(graph._outputs, dict) else {"output": graph._outputs}
     for name, value in outputs.items():
         box = boxes[str(value).partition(".")[0]]
-        diagram.note(box.right[0], box.top[1] - 9, f"→ {name}", "end", 11)
+        diagram.note(box.left[0], box.top[1] - 9, f"→ {name}", "start", 11)
 
 
 def _kind(layer: Layer) -> str:

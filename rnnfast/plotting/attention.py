@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from rnnfast.plotting._figure import Axes, heat_map, one_axes, token_ticks
+from rnnfast.plotting._figure import Axes, heat_map, label_height, one_axes, token_ticks
 
 
 def plot_attention(
@@ -47,7 +47,8 @@ def plot_attention(
             raise ValueError(f"{name} must have 1 to {count} tokens, as the weights have, got {len(tokens)}")
     array = array[: None if target is None else len(target), : None if source is None else len(source)]
     rows, columns = array.shape
-    ax = one_axes(ax, float(np.clip(1.8 + 0.32 * columns, 4, 11)), float(np.clip(1.0 + 0.3 * rows, 2.2, 9)))
+    height = float(np.clip(1.0 + 0.3 * rows, 2.2, 9)) + label_height(source)
+    ax = one_axes(ax, float(np.clip(1.8 + 0.32 * columns, 4, 11)) + label_height(target), height)
     heat_map(ax, array, (0.0, max(1e-9, float(array.max()))), "Blues", "attention weight")
     token_ticks(ax.xaxis, source, columns, "source step", turned=True)
     token_ticks(ax.yaxis, target, rows, "target step")

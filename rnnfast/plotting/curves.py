@@ -46,7 +46,8 @@ def plot_history(history: Any, metrics: str | Sequence[str] | None = None, *, ax
         each.set(xlabel="epoch", ylabel=name)
         each.xaxis.get_major_locator().set_params(integer=True)
         each.grid(alpha=0.3)
-        each.legend(frameon=False)
+        if len(each.lines) > 1:
+            each.legend(frameon=False)
     return drawn
 
 
@@ -107,7 +108,7 @@ def plot_forecast(
     ax.plot(there, predicted, color="C1", linewidth=1.6, marker=marker, label="predicted")
     ax.set(xlabel="step" if steps is None else "", ylabel="value")
     ax.grid(alpha=0.3)
-    ax.legend(frameon=False, ncols=2)
+    ax.legend(frameon=False, ncols=6, loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0.2)
     return ax
 
 

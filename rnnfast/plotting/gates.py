@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from rnnfast.plotting._figure import Array, Axes, heat_map, panels, token_ticks
+from rnnfast.plotting._figure import Array, Axes, heat_map, label_height, panels, token_ticks
 from rnnfast.plotting._traced import STATES, chosen, one_sequence, traced
 
 TITLES = {
@@ -62,7 +62,8 @@ def plot_gates(
         raise ValueError("gates must name at least one gate")
     length = None if labels is None else len(labels)
     arrays = [one_sequence(found[each], sequence, length) for each in names]
-    drawn = panels(ax, len(names), *_size(*arrays[0].shape), columns=2 if len(names) > 1 else 1)
+    width, height = _size(*arrays[0].shape)
+    drawn = panels(ax, len(names), width, height + label_height(labels), columns=2 if len(names) > 1 else 1)
     for each, gate, array in zip(drawn, names, arrays, strict=True):
         draw_units(each, array, units, labels)
         each.set_title(f"{TITLES.get(gate, gate)}, {name}", fontsize=10)
@@ -74,7 +75,7 @@ def draw_units(ax: Axes, values: Array, units: Any, labels: Sequence[Any] | None
     numbers = chosen(units, values.shape[1])
     shown = values[:, numbers].T
     heat_map(ax, shown, *scale(shown))
-    token_ticks(ax.xaxis, labels, shown.shape[1], "step")
+    token_ticks(ax.xaxis, labels, shown.shape[1], "step", turned=True)
     if len(numbers) <= 24:
         ax.set_yticks(range(len(numbers)), numbers.tolist(), fontsize=8 if len(numbers) <= 16 else 6)
     elif not np.array_equal(numbers, np.arange(len(numbers))):

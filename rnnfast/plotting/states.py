@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from rnnfast.plotting._figure import Array, Axes, checked_tokens, one_axes, visible
+from rnnfast.plotting._figure import Array, Axes, checked_tokens, label_height, one_axes, visible
 from rnnfast.plotting._traced import one_sequence, traced
 from rnnfast.plotting.gates import draw_units
 
@@ -36,7 +36,7 @@ def plot_states(
     """
     values, name = _states(trace, state, level, sequence, labels)
     width = float(np.clip(0.14 * len(values), 5.5, 11))
-    ax = one_axes(ax, width, float(np.clip(0.16 * values.shape[1], 2.2, 5.0)))
+    ax = one_axes(ax, width, float(np.clip(0.16 * values.shape[1], 2.2, 5.0)) + label_height(labels))
     draw_units(ax, values, units, labels)
     ax.set_title(name, fontsize=10)
     return ax

@@ -33,6 +33,13 @@ def test_layer_gates_units_and_tokens(plt):
     assert [tick.get_text() for tick in z.get_yticklabels()] == ["3", "0"]
 
 
+def test_words_are_turned_and_characters_stand(plt):
+    trace = rf.RNN(2, 3).trace(X)
+    for labels, angle in (("abc", 0), (["the", "cat", "sat"], 90)):
+        (ax,) = plot_gates(trace, labels=labels)
+        assert {tick.get_rotation() for tick in ax.get_xticklabels()} == {angle}
+
+
 def test_one_sequence_without_a_batch(plt):
     layer = rf.RNN(2, 3, seed=0)
     (ax,) = plot_gates(layer.trace(X[1]), units=slice(1, None))
