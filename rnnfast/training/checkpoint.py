@@ -16,6 +16,7 @@ from rnnfast.training.run import Run
 
 _FORMAT = "rnnfast training checkpoint"
 _VERSION = 1
+_MANY = 1000  # numbers in a list that are better kept as an array: a header has its limits
 
 
 class Checkpoint:
@@ -189,6 +190,10 @@ def _packed(value: Any, tensors: dict[str, np.ndarray]) -> Any:
     if isinstance(value, Mapping):
         return {"mapping": [[_packed(key, tensors), _packed(each, tensors)] for key, each in value.items()]}
     if isinstance(value, list):
+        if len(value) > _MANY and all(type(each) is float for each in value):
+            name = f"run.{len(tensors)}"
+            tensors[name] = np.array(value)
+            return {"numbers": name}
         return [_packed(each, tensors) for each in value]
     return value.item() if isinstance(value, np.generic) else value
 
@@ -201,6 +206,8 @@ def _unpacked(value: Any, tensors: Mapping[str, np.ndarray]) -> Any:
     [(kind, inner)] = value.items()
     if kind == "array":
         return tensors[inner]
+    if kind == "numbers":
+        return tensors[inner].tolist()
     if kind == "tuple":
         return tuple(_unpacked(each, tensors) for each in inner)
     return {_unpacked(key, tensors): _unpacked(each, tensors) for key, each in inner}

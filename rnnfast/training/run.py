@@ -82,12 +82,12 @@ class Run:
             return found
         self.epoch_rng = self.rng.bit_generator.state
         self.state = None
-        self.means.reset()
         return source.epoch(self.rng)
 
     def finish_epoch(self, logs: dict[str, float]) -> None:
         """Note an epoch and stand before the next."""
         self.history.add(self.epoch, logs)
+        self.means.reset()
         self.epoch, self.batch, self.window = self.epoch + 1, 0, 0
 
     def train(self, batch: Batch, after: Callable[[], None]) -> None:

@@ -241,6 +241,25 @@ def test_an_iterator_is_gone_through_to_where_the_run_stood(tmp_path):
     assert np.array_equal(go(tmp_path / "run"), wanted)
 
 
+def test_much_that_a_metric_keeps_goes_on(tmp_path):
+    x = np.random.default_rng(0).standard_normal((4, 700, 1))
+    sizes = []
+
+    def go(path, step=None):
+        model = rf.Sequential(rf.Linear(1, 1, seed=0))
+        how = {"loss": "binary_cross_entropy", "metrics": ["auc"], "batch_size": 1, "epochs": 2, "verbose": False}
+        written = Checkpoint(path, every_steps=1)
+        with contextlib.suppress(RuntimeError):
+            return model.fit(x, x[..., 0] > 0.5, checkpoint=written, callbacks=[StopAt(step)], seed=0, **how).history
+        sizes.append(int.from_bytes(path.read_bytes()[:8], "little"))  # of the header
+
+    wanted = go(tmp_path / "whole")
+    go(tmp_path / "run", 2)
+    go(tmp_path / "run", 4)
+    assert go(tmp_path / "run") == wanted
+    assert sizes[1] - sizes[0] < 500
+
+
 def test_functions_and_objects_of_another_process_are_the_same(tmp_path):
     class Pairs:
         def __call__(self, lengths, rng):

@@ -336,6 +336,11 @@ class AUC(Metric):
         self.ones.append(weights * wanted)
         self.zeros.append(weights * ~wanted)
 
+    def state(self) -> dict[str, Any]:
+        """What has been gathered, as one list of each."""
+        found = {name: getattr(self, name) for name in self.start()}
+        return {name: [np.concatenate(each).tolist()] if each else [] for name, each in found.items()}
+
     def result(self) -> float:
         if not self.scores:
             return float("nan")
