@@ -92,8 +92,7 @@ def load_with_extra(path: Any) -> tuple[Any, dict[str, Any]]:
     with _opened(path) as file:
         metadata = file.metadata() or {}
         _check_format(metadata)
-        headers = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
-        found = {name: (tuple(header.get_shape()), header.get_dtype()) for name, header in headers.items()}
+        found = _shapes(file)
         plan, extra = _parse(metadata, "architecture"), _parse(metadata, "extra")
         if not isinstance(extra, dict):
             raise ValueError("its 'extra' is not a JSON object")
@@ -128,6 +127,18 @@ def read_tensors(path: Any) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     """
     with _opened(path) as file:
         return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+
+
+def read_header(path: Any) -> tuple[dict[str, str], dict[str, tuple[tuple[int, ...], str]]]:
+    """Metadata of any safetensors file, and shape and dtype ("F32", ...) of its tensors by name; none of them is read.
+
+    Raises
+    ------
+    ValueError, OSError
+        As of `read_tensors`.
+    """
+    with _opened(path) as file:
+        return file.metadata() or {}, _shapes(file)
 
 
 def write_whole(path: Any, content: bytes) -> None:
@@ -174,6 +185,11 @@ def _opened(path: Any) -> Iterator[Any]:
         raise ValueError(f"{path}: it is not a sound safetensors file ({error})") from error
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
+
+
+def _shapes(file: Any) -> dict[str, tuple[tuple[int, ...], str]]:
+    headers = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+    return {name: (tuple(header.get_shape()), header.get_dtype()) for name, header in headers.items()}
 
 
 def _check_whole(path: str) -> None:

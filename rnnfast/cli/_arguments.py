@@ -9,15 +9,25 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 
 class CommandError(Exception):
     """The user's input is wrong; the message is one line that says how."""
 
 
+class _Formatter(argparse.HelpFormatter):
+    """Fills paragraphs, but leaves text of several lines, as examples are, as it is."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        return text if "\n" in text else super()._fill_text(text, width, indent)
+
+
 class Parser(argparse.ArgumentParser):
     """An argument parser whose errors are one line."""
+
+    def __init__(self, **options: Any):
+        super().__init__(**{"formatter_class": _Formatter, **options})
 
     def error(self, message: str) -> NoReturn:
         """Print one line and exit with code 2."""
@@ -67,13 +77,42 @@ def number(least: float, below: float = math.inf) -> Callable[[str], float]:
     return parse
 
 
-def add_network_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add what `demo` and `train` both ask about the network and its training."""
+def add_network_arguments(parser: argparse.ArgumentParser, *, hidden: int = 256, epochs: int = 6) -> None:
+    """Add what `demo` and every kind of `train` ask about the network and its training, with these defaults."""
     parser.add_argument("--cell", choices=("lstm", "gru"), default="gru", help="recurrent cell (default: %(default)s)")
-    parser.add_argument("--hidden", type=integer(1), metavar="N", help="hidden units (default: 256)")
-    parser.add_argument("--epochs", type=integer(1), metavar="N", help="passes over the text (default: 6)")
+    parser.add_argument(
+        "--hidden", type=integer(1), default=hidden, metavar="N", help=f"hidden units (default: {hidden})"
+    )
+    parser.add_argument(
+        "--epochs", type=integer(1), default=epochs, metavar="N", help=f"passes over the data (default: {epochs})"
+    )
     parser.add_argument("--seed", type=integer(0), default=0, help="of everything random (default: %(default)s)")
     parser.add_argument("--threads", type=integer(1), metavar="N", help="worker threads (default: all cores)")
+
+
+def add_training_arguments(
+    parser: argparse.ArgumentParser,
+    *,
+    hidden: int,
+    epochs: int,
+    dropout: float,
+    batch_size: int,
+    learning_rate: float,
+    batches_of: str,
+) -> None:
+    """Add what every kind of `train` asks."""
+    parser.add_argument(
+        "--output", default="model.safetensors", metavar="MODEL", help="file to write (default: %(default)s)"
+    )
+    add_network_arguments(parser, hidden=hidden, epochs=epochs)
+    parser.add_argument("--layers", type=integer(1), default=1, metavar="N", help="recurrent layers (default: 1)")
+    parser.add_argument("--dropout", type=number(0.0, 1.0), default=dropout, metavar="P", help="(default: %(default)s)")
+    parser.add_argument(
+        "--batch-size", type=integer(1), default=batch_size, metavar="B", help=f"{batches_of} (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--learning-rate", type=number(0.0), default=learning_rate, metavar="R", help="(default: %(default)s)"
+    )
 
 
 def check_new_file(name: str) -> Path:

@@ -21,6 +21,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> argparse.ArgumentParse
         "perplexity on the held-out last tenth with that of 5-grams; let it write; time it against plain NumPy.",
     )
     add_network_arguments(parser)
+    parser.set_defaults(hidden=None, epochs=None)  # `--quick` has others
     parser.add_argument("--quick", action="store_true", help="a small network, one epoch: seconds instead of minutes")
     parser.add_argument(
         "--time-limit",

@@ -10,7 +10,10 @@ from rnnfast.cli._arguments import bad_input, integer, number, use_threads
 def add_parser(subparsers: argparse._SubParsersAction) -> argparse.ArgumentParser:
     """Add the subcommand."""
     parser = subparsers.add_parser(
-        "generate", help="write text with a trained model", description="Write text with a trained language model."
+        "generate",
+        help="write text with a trained model",
+        description="Write text with a trained language model.",
+        epilog='example: rnnfast generate book.safetensors --prompt "Once " --length 300 --top-p 0.9',
     )
     parser.add_argument("model", metavar="MODEL", help="file written by `rnnfast train` or `rnnfast demo --save`")
     parser.add_argument("--prompt", metavar="TEXT", help="text to continue (default: a new line)")
@@ -24,6 +27,17 @@ def add_parser(subparsers: argparse._SubParsersAction) -> argparse.ArgumentParse
         metavar="T",
         help="0 always takes the likeliest character, 1 samples from the model as it is (default: %(default)s)",
     )
+    parser.add_argument(
+        "--top-k", type=integer(1), metavar="K", help="draw from the likeliest K characters alone (default: all)"
+    )
+    parser.add_argument(
+        "--top-p",
+        type=number(0.0),
+        default=1.0,
+        metavar="P",
+        help="then from the fewest characters whose probabilities sum to P (default: 1, all)",
+    )
+    parser.add_argument("--stop", metavar="TEXT", help="end before this text is written (default: no end but --length)")
     parser.add_argument("--seed", type=integer(0), help="seed of the sampling (default: a new one each time)")
     parser.add_argument("--threads", type=integer(1), metavar="N", help="worker threads (default: all cores)")
     return parser
@@ -41,6 +55,14 @@ def run(args: argparse.Namespace) -> int:
         prompt = args.prompt
         if prompt is None:
             prompt = "\n" if "\n" in model.vocabulary else model.vocabulary.characters[0]
-        text = model.generate(prompt, args.length, temperature=args.temperature, seed=args.seed)
+        text = model.generate(
+            prompt,
+            args.length,
+            temperature=args.temperature,
+            top_k=args.top_k,
+            top_p=args.top_p,
+            stop=args.stop,
+            seed=args.seed,
+        )
     print(text if args.prompt is None else prompt + text)
     return 0

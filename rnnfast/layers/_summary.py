@@ -25,12 +25,16 @@ Row = tuple[str, Any, int | None]
 
 def summarise(layer: "Layer") -> str:
     """A layer's or model's table: each parameter counted where it comes first."""
+    kept = sum(block.size for block in layer.buffer_blocks())
+    return table(summary_rows(layer), layer.num_params + kept, sum(block.frozen_size for block in layer.blocks()), kept)
+
+
+def summary_rows(layer: "Layer") -> list[Row]:
+    """The rows of that table: what is shown of a layer, its output shape, its parameters (None of a model inside)."""
     shape = layer.input_shape
     parts = layer.parts(shape) or [Part("", type(layer).__name__, shape, layer.output_shape(shape), layer)]
     seen: set[tuple[int, str]] = set()
-    rows = [row for part in parts for row in _rows(part, "", seen)]
-    kept = sum(block.size for block in layer.buffer_blocks())
-    return table(rows, layer.num_params + kept, sum(block.frozen_size for block in layer.blocks()), kept)
+    return [row for part in parts for row in _rows(part, "", seen)]
 
 
 def _rows(part: Part, prefix: str, seen: set[tuple[int, str]]) -> Iterator[Row]:

@@ -167,6 +167,43 @@ class Checkpoint:
                 os.unlink(part)
 
 
+def describe_checkpoint(path: Any) -> dict[str, Any]:
+    """What a checkpoint says of its run; no array of it is read.
+
+    Parameters
+    ----------
+    path : str or path
+
+    Returns
+    -------
+    dict
+        `progress` (epoch, batch, step, ... that are done), `history` (epoch, history), `settings` and `architecture`.
+
+    Raises
+    ------
+    ValueError
+        When the file is not a whole checkpoint that this rnnfast reads.
+    OSError
+        When it cannot be read.
+    """
+    from rnnfast import files
+
+    header, _ = files.read_header(path)
+    if not is_checkpoint(header):
+        raise ValueError(f"{path}: it is not a training checkpoint")
+    try:
+        run = dict(json.loads(header["run"])["mapping"])
+        found = {name: _unpacked(run[name], {}) for name in ("progress", "history")}
+        return {**found, **{name: json.loads(header[name]) for name in ("settings", "architecture")}}
+    except (LookupError, TypeError, ValueError) as error:
+        raise ValueError(f"{path}: it is damaged or incomplete ({error})") from None
+
+
+def is_checkpoint(header: Mapping[str, str]) -> bool:
+    """Whether a safetensors file's metadata says that it is a training checkpoint."""
+    return header.get("format") == _FORMAT
+
+
 def _plan(model: Any) -> Any:
     # Models are made with fit, so that what describes them cannot be imported before.
     from rnnfast.models._architecture import describe

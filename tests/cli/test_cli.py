@@ -1,5 +1,7 @@
 """The command in processes of its own, as users call it."""
 
+import json
+import math
 import os
 import select
 import signal
@@ -9,6 +11,7 @@ import time
 
 import numpy as np
 import pytest
+from cli_checks import one_line_error, output_of, rnnfast_command
 
 import rnnfast
 from rnnfast.cli import main
@@ -16,23 +19,6 @@ from rnnfast.models.language_model import LanguageModel
 
 TEXT = "the quick brown fox jumps over the lazy dog;\n"
 TINY = ["--hidden", "8", "--epochs", "1", "--batch-size", "4"]
-
-
-def rnnfast_command(*arguments, **options):
-    command = [sys.executable, "-m", "rnnfast", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, encoding="utf-8", timeout=120, check=False, **options)
-
-
-def one_line_error(arguments, capsys):
-    """Run in this process, assert that it refuses in one line, and return that line."""
-    assert main([str(argument) for argument in arguments]) == 2
-    shown = capsys.readouterr()
-    assert shown.out == ""
-    assert shown.err.count("\n") == 1
-    assert shown.err.startswith("rnnfast")
-    assert "error: " in shown.err
-    assert "Traceback" not in shown.err
-    return shown.err
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +44,7 @@ def test_help_and_version():
     assert (done.returncode, done.stdout) == (0, f"rnnfast {rnnfast.__version__}\n")
     done = rnnfast_command("--help")
     assert done.returncode == 0
-    for command in ("demo", "train", "generate", "config"):
+    for command in ("demo", "train", "predict", "evaluate", "generate", "inspect", "config"):
         assert f"\n    {command}" in done.stdout
 
 
@@ -91,6 +77,42 @@ def test_generate_gives_what_the_model_gives(model_file, capsys):
     assert capsys.readouterr().out == f"dog{expected}\n"
     assert main(["generate", str(model_file), "--length", "5", "--temperature", "0"]) == 0
     assert capsys.readouterr().out == LanguageModel.load(model_file).generate("\n", 5, temperature=0.0) + "\n"
+
+
+def test_generate_with_fewer_choices_and_an_end(model_file, capsys):
+    model, ask = LanguageModel.load(model_file), ["generate", model_file, "--prompt", "dog", "--length", "30"]
+    for options, given in (
+        (["--top-k", "1"], {"top_k": 1}),
+        (["--top-p", "0.4"], {"top_p": 0.4}),
+        (["--stop", "e"], {"stop": "e"}),
+    ):
+        expected = model.generate("dog", 30, temperature=0.7, seed=4, **given)
+        assert output_of([*ask, "--seed", "4", *options], capsys) == f"dog{expected}\n"
+    assert "e" not in expected
+    assert "--top-k" in one_line_error([*ask, "--top-k", "0"], capsys)
+    assert "top_p" in one_line_error([*ask, "--top-p", "1.5"], capsys)
+
+
+def test_evaluate_measures_perplexity(tmp_path, model_file, capsys):
+    path = tmp_path / "other.txt"
+    path.write_text("the dog; the Ω\n")
+    perplexity = LanguageModel.load(model_file).evaluate("the dog; the Ω\n")
+    figures = json.loads(output_of(["evaluate", model_file, path, "--json"], capsys))
+    assert figures["perplexity"] == pytest.approx(perplexity, rel=1e-12)
+    assert figures["bits_per_character"] == pytest.approx(math.log2(perplexity), rel=1e-12)
+    assert (figures["characters"], figures["unknown_characters"]) == (15, 1)
+    shown = f"15 characters, 1 of them unknown to the model: perplexity {perplexity:.3f}, "
+    assert output_of(["evaluate", model_file, path], capsys).startswith(shown)
+    path.write_text("t")
+    assert "at least 2 tokens" in one_line_error(["evaluate", model_file, path], capsys)
+
+
+def test_train_text_as_json(tmp_path, text_file, capsys):
+    output = tmp_path / "model.safetensors"
+    figures = json.loads(output_of(["train", "text", text_file, "--output", output, *TINY, "--json"], capsys))
+    assert (figures["output"], figures["epochs"]) == (str(output), 1)
+    held_out = (TEXT * 20)[-90:]
+    assert figures["perplexity"] == pytest.approx(LanguageModel.load(output).evaluate(held_out), rel=1e-6)
 
 
 def test_text_beyond_ascii_in_an_ascii_terminal(tmp_path):

@@ -1,0 +1,127 @@
+"""`rnnfast inspect`: what a file holds."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from rnnfast.cli._arguments import bad_input
+from rnnfast.cli._results import add_json_argument, show
+
+_WIDEST = 72  # characters of one value
+_FIRST_ITEMS = 8  # of a long list
+
+
+def add_parser(subparsers: argparse._SubParsersAction) -> argparse.ArgumentParser:
+    """Add the subcommand."""
+    parser = subparsers.add_parser(
+        "inspect",
+        help="show what a model file or a training checkpoint holds",
+        description="Show what a file holds without running any of it: of a model its kind, layers, tensors and all "
+        "that is kept beside them (labels, words, arguments); of a training checkpoint how far it has come; of any "
+        "other safetensors file its tensors.",
+        epilog="example: rnnfast inspect model.safetensors",
+    )
+    parser.add_argument("file", metavar="FILE", help="a model, a training checkpoint or another safetensors file")
+    add_json_argument(parser)
+    return parser
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the tables."""
+    from rnnfast import files
+    from rnnfast.training.checkpoint import is_checkpoint
+
+    with bad_input():
+        metadata, tensors = files.read_header(args.file)
+        found: dict[str, Any] = {"file": args.file, "bytes": os.path.getsize(args.file)}
+        if metadata.get("format") == "rnnfast":
+            lines = _model(args.file, metadata, found)
+        elif is_checkpoint(metadata):
+            lines = _checkpoint(args.file, found)
+        else:
+            found |= {"kind": None, "metadata": metadata}
+            lines = [f"{args.file}: a safetensors file that rnnfast did not write", *_values(metadata, "metadata")]
+    found["tensors"] = [
+        {"name": name, "shape": list(shape), "dtype": dtype} for name, (shape, dtype) in tensors.items()
+    ]
+    rows = [("Tensor", "Shape", "Dtype", "Numbers")]
+    for name, (shape, dtype) in tensors.items():
+        rows.append((name, f"({', '.join(map(str, shape))})", dtype, f"{math.prod(shape):,}"))
+    show(args, "\n".join([*lines, "", *_aligned(rows), f"{found['bytes']:,} bytes"]), found)
+    return 0
+
+
+def _model(path: str, metadata: dict[str, str], found: dict[str, Any]) -> list[str]:
+    from rnnfast import files
+    from rnnfast.cli._tasks import kind_of
+    from rnnfast.layers._summary import summarise, summary_rows
+
+    model, extra = files.load_with_extra(path)
+    found |= {
+        "kind": kind_of(model, extra),
+        "rnnfast_version": metadata.get("rnnfast_version"),
+        "parameters": model.num_params,
+        "dtype": str(model.dtype),
+        "layers": [
+            {"layer": line.strip(), "output_shape": list(shape), "parameters": count}
+            for line, shape, count in summary_rows(model)
+        ],
+        "extra": extra,
+    }
+    written = f"written by rnnfast {found['rnnfast_version']}" if found["rnnfast_version"] else "of an unknown version"
+    title = f"{path}: {found['kind']}, {found['dtype']}, {written}"
+    return [title, "", summarise(model), *_values(extra, "extra")]
+
+
+def _checkpoint(path: str, found: dict[str, Any]) -> list[str]:
+    from rnnfast.training.checkpoint import describe_checkpoint
+
+    said = describe_checkpoint(path)
+    progress, history = said["progress"], said["history"]
+    found |= {"kind": "checkpoint", **said}
+    last = {name: values[-1] for name, values in history["history"].items() if values}
+    lines = [
+        f"{path}: a training checkpoint",
+        f"{progress['epoch']} epochs done, {progress['batch']} batches of the next; {progress['step']:,} updates",
+    ]
+    if last:
+        lines.append("last epoch: " + ", ".join(f"{name} {value:.4g}" for name, value in last.items()))
+    return [*lines, *_values(said["settings"], "settings"), *_values(_classes(said["architecture"]), "architecture")]
+
+
+def _classes(plan: Any) -> Any:
+    """A plan's classes alone, nested as they are."""
+    if not isinstance(plan, dict):
+        return plan
+    inside = plan.get("config", {}).get("layers")
+    name = plan.get("class", "shared")
+    return {name: [_classes(each) for each in inside]} if isinstance(inside, list) else name
+
+
+def _values(value: Any, title: str) -> list[str]:
+    rows = [(f"  {name}", text) for name, text in _leaves(value, "")]
+    return ["", title, *_aligned(rows)] if rows else []
+
+
+def _leaves(value: Any, name: str) -> Iterator[tuple[str, str]]:
+    """Names with dots between, and what stands there, cut to one line."""
+    if isinstance(value, dict) and value:
+        for key, inner in value.items():
+            yield from _leaves(inner, f"{name}.{key}" if name else str(key))
+        return
+    if value == {}:
+        return
+    count = len(value) if isinstance(value, list) else 0
+    text = json.dumps(value[:_FIRST_ITEMS] if count else value, ensure_ascii=False)
+    text = text if len(text) <= _WIDEST else text[:_WIDEST] + " ..."
+    yield name, f"{text}  {count:,} in all" if count > _FIRST_ITEMS else text
+
+
+def _aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
