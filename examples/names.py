@@ -4,8 +4,8 @@
 
 The corpus is made: clauses such as "{person} of {firm} flew to {place}", filled with names of random syllables. A name
 has one to three words; the same syllables make persons, places and firms, and some names ("jordan") are both a person's
-and a place's, so that the words around must tell. Of the names in the test part more than four of five hold a new word. Words
-that the training part has but once are all taken for one unknown word, as the new ones are.
+and a place's, so that the words around must tell. Of the names in the test part more than four of five hold a new
+word. Words that the training part has but once are all taken for one unknown word, as the new ones are.
 """
 
 import argparse
