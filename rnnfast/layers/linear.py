@@ -175,9 +175,12 @@ class Linear(Layer):
             once.start()
             if slope is not None:
                 dy = dy * slope
+            counted = x
             if beyond is not None:
                 dy = np.where(beyond[..., None], 0, dy)
-            dx, dweight, dbias = ops.linear_backward(x, weight, dy, need_dx=need_dx)
+                if not np.isfinite(x[beyond]).all():  # 0 times nan is nan
+                    counted = np.where(beyond[..., None], 0, x)
+            dx, dweight, dbias = ops.linear_backward(counted, weight, dy, need_dx=need_dx)
             if self.tied is not None and self.tied.padding_idx is not None:
                 dweight[self.tied.padding_idx] = 0
             once.add({"weight": dweight, "bias": dbias} if self.bias else {"weight": dweight}, grads)

@@ -56,6 +56,17 @@ def test_lengths_zero_the_output_and_the_gradients():
     assert np.array_equal(layer(x[2], lengths=[2]), y[2])
 
 
+@pytest.mark.parametrize("rubbish", [np.nan, np.inf, 1e300])
+def test_what_padding_holds_does_not_reach_the_weights(rubbish):
+    layer = randomise(Linear(5, 3, activation="tanh", dtype="float64"))
+    x, dy, lengths = draw(3, 4, 5), draw(3, 4, 3, seed=2), [4, 0, 2]
+    clean, dirty = {}, {}
+    wanted = layer.forward(x, lengths=lengths)[1](dy, grads=clean)
+    x = np.where((np.arange(4) >= np.array(lengths)[:, None])[..., None], rubbish, x)
+    assert np.array_equal(layer.forward(x, lengths=lengths)[1](dy, grads=dirty), wanted)
+    assert all(np.array_equal(dirty[name], clean[name]) for name in clean)
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_inputs_of_any_kind_are_cast(dtype):
     layer = randomise(Linear(5, 3, dtype=dtype))
