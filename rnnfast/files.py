@@ -96,9 +96,7 @@ def load_with_extra(path: Any) -> tuple[Any, dict[str, Any]]:
         plan, extra = _parse(metadata, "architecture"), _parse(metadata, "extra")
         if not isinstance(extra, dict):
             raise ValueError("its 'extra' is not a JSON object")
-        _check_numbers(plan, max(_SMALL, sum(math.prod(shape) for shape, _ in found.values())))
-        with planned():
-            model = _rebuild(plan)
+        model = plan_model(plan, found)
         slots = {**model.slots(), **model.buffer_slots()}
         _compare(slots, found)
         lay_end_to_end(model.blocks())
@@ -106,6 +104,19 @@ def load_with_extra(path: Any) -> tuple[Any, dict[str, Any]]:
         for name, (block, inner) in slots.items():
             block.set(inner, file.get_tensor(name))
     return model, extra
+
+
+def plan_model(plan: Any, tensors: Mapping[str, tuple[tuple[int, ...], str]]) -> Layer:
+    """The model of an architecture, with no room for its weights yet; `tensors` is as of `read_header`.
+
+    Raises
+    ------
+    ValueError
+        When the architecture is not valid, or has sizes that these tensors cannot fill.
+    """
+    _check_numbers(plan, max(_SMALL, sum(math.prod(shape) for shape, _ in tensors.values())))
+    with planned():
+        return _rebuild(plan)
 
 
 def write_tensors(path: Any, tensors: Mapping[str, np.ndarray], header: dict[str, str]) -> None:

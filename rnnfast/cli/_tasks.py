@@ -51,7 +51,7 @@ def open_model(path: str) -> Opened:
         network, extra = files.load_with_extra(path)
         kind = kind_of(network, extra)
         if kind not in TASKS:
-            raise ValueError(f"{path}: it holds a {kind}; this command takes {', '.join(TASKS)}")
+            raise ValueError(f"{path}: its kind is {kind}; this command takes {', '.join(TASKS)}")
         model = getattr(rnnfast, kind).load(path)
     task = importlib.import_module(f"rnnfast.cli.{TASKS[kind]}")
     columns = extra.get(_COLUMNS, {})

@@ -9,11 +9,12 @@ import os
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from rnnfast.cli._arguments import bad_input
+from rnnfast.cli._arguments import CommandError, bad_input
 from rnnfast.cli._results import add_json_argument, show
 
 _WIDEST = 72  # characters of one value
 _FIRST_ITEMS = 8  # of a long list
+_DEEPEST = 6  # dots in a name
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> argparse.ArgumentParser:
@@ -33,6 +34,14 @@ def add_parser(subparsers: argparse._SubParsersAction) -> argparse.ArgumentParse
 
 def run(args: argparse.Namespace) -> int:
     """Print the tables."""
+    try:
+        _inspect(args)
+    except RecursionError:
+        raise CommandError(f"{args.file}: what it says is nested too deeply") from None
+    return 0
+
+
+def _inspect(args: argparse.Namespace) -> None:
     from rnnfast import files
     from rnnfast.training.checkpoint import is_checkpoint
 
@@ -42,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
         if metadata.get("format") == "rnnfast":
             lines = _model(args.file, metadata, found)
         elif is_checkpoint(metadata):
-            lines = _checkpoint(args.file, found)
+            lines = _checkpoint(args.file, tensors, found)
         else:
             found |= {"kind": None, "metadata": metadata}
             lines = [f"{args.file}: a safetensors file that rnnfast did not write", *_values(metadata, "metadata")]
@@ -53,13 +62,12 @@ def run(args: argparse.Namespace) -> int:
     for name, (shape, dtype) in tensors.items():
         rows.append((name, f"({', '.join(map(str, shape))})", dtype, f"{math.prod(shape):,}"))
     show(args, "\n".join([*lines, "", *_aligned(rows), f"{found['bytes']:,} bytes"]), found)
-    return 0
 
 
 def _model(path: str, metadata: dict[str, str], found: dict[str, Any]) -> list[str]:
     from rnnfast import files
     from rnnfast.cli._tasks import kind_of
-    from rnnfast.layers._summary import summarise, summary_rows
+    from rnnfast.layers._summary import summarise
 
     model, extra = files.load_with_extra(path)
     found |= {
@@ -67,10 +75,7 @@ def _model(path: str, metadata: dict[str, str], found: dict[str, Any]) -> list[s
         "rnnfast_version": metadata.get("rnnfast_version"),
         "parameters": model.num_params,
         "dtype": str(model.dtype),
-        "layers": [
-            {"layer": line.strip(), "output_shape": list(shape), "parameters": count}
-            for line, shape, count in summary_rows(model)
-        ],
+        "layers": _layers(model),
         "extra": extra,
     }
     written = f"written by rnnfast {found['rnnfast_version']}" if found["rnnfast_version"] else "of an unknown version"
@@ -78,12 +83,18 @@ def _model(path: str, metadata: dict[str, str], found: dict[str, Any]) -> list[s
     return [title, "", summarise(model), *_values(extra, "extra")]
 
 
-def _checkpoint(path: str, found: dict[str, Any]) -> list[str]:
+def _checkpoint(path: str, tensors: Any, found: dict[str, Any]) -> list[str]:
+    from rnnfast import files
+    from rnnfast.layers._summary import summarise
     from rnnfast.training.checkpoint import describe_checkpoint
 
     said = describe_checkpoint(path)
+    try:
+        model = files.plan_model(said.pop("architecture"), tensors)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
     progress, history = said["progress"], said["history"]
-    found |= {"kind": "checkpoint", **said}
+    found |= {"kind": "checkpoint", **said, "layers": _layers(model)}
     last = {name: values[-1] for name, values in history["history"].items() if values}
     lines = [
         f"{path}: a training checkpoint",
@@ -91,16 +102,16 @@ def _checkpoint(path: str, found: dict[str, Any]) -> list[str]:
     ]
     if last:
         lines.append("last epoch: " + ", ".join(f"{name} {value:.4g}" for name, value in last.items()))
-    return [*lines, *_values(said["settings"], "settings"), *_values(_classes(said["architecture"]), "architecture")]
+    return [*lines, "", summarise(model), *_values(said["settings"], "settings")]
 
 
-def _classes(plan: Any) -> Any:
-    """A plan's classes alone, nested as they are."""
-    if not isinstance(plan, dict):
-        return plan
-    inside = plan.get("config", {}).get("layers")
-    name = plan.get("class", "shared")
-    return {name: [_classes(each) for each in inside]} if isinstance(inside, list) else name
+def _layers(model: Any) -> list[dict[str, Any]]:
+    from rnnfast.layers._summary import summary_rows
+
+    return [
+        {"layer": line.strip(), "output_shape": list(shape), "parameters": count}
+        for line, shape, count in summary_rows(model)
+    ]
 
 
 def _values(value: Any, title: str) -> list[str]:
@@ -110,7 +121,7 @@ def _values(value: Any, title: str) -> list[str]:
 
 def _leaves(value: Any, name: str) -> Iterator[tuple[str, str]]:
     """Names with dots between, and what stands there, cut to one line."""
-    if isinstance(value, dict) and value:
+    if isinstance(value, dict) and value and name.count(".") < _DEEPEST:
         for key, inner in value.items():
             yield from _leaves(inner, f"{name}.{key}" if name else str(key))
         return

@@ -3,6 +3,7 @@
 import contextlib
 import glob
 import json
+import operator
 import os
 import time
 from collections.abc import Mapping
@@ -193,9 +194,15 @@ def describe_checkpoint(path: Any) -> dict[str, Any]:
         raise ValueError(f"{path}: it is not a training checkpoint")
     try:
         run = dict(json.loads(header["run"])["mapping"])
-        found = {name: _unpacked(run[name], {}) for name in ("progress", "history")}
-        return {**found, **{name: json.loads(header[name]) for name in ("settings", "architecture")}}
-    except (LookupError, TypeError, ValueError) as error:
+        progress, history = (_unpacked(run[name], {}) for name in ("progress", "history"))
+        figures = {name: [float(value) for value in values] for name, values in history["history"].items()}
+        return {
+            "progress": {**progress, **{name: operator.index(progress[name]) for name in ("epoch", "batch", "step")}},
+            "history": {**history, "history": figures},
+            "settings": json.loads(header["settings"]),
+            "architecture": json.loads(header["architecture"]),
+        }
+    except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise ValueError(f"{path}: it is damaged or incomplete ({error})") from None
 
 

@@ -12,6 +12,16 @@ import rnnfast as rf
 from rnnfast.data import Vocabulary
 from rnnfast.models.language_model import LanguageModel
 
+RUN = json.dumps(
+    {
+        "mapping": [
+            ["progress", {"mapping": [["epoch", 1], ["batch", 0], ["step", 1]]}],
+            ["history", {"mapping": [["history", {"mapping": [["loss", [0.5]]]}]]}],
+        ]
+    }
+)
+HEADER = {"format": "rnnfast training checkpoint", "run": RUN, "settings": "{}"}
+
 
 @pytest.fixture
 def network():
@@ -68,12 +78,13 @@ def test_a_checkpoint(tmp_path, capsys, network):
     text = output_of(["inspect", path], capsys)
     assert f"{path}: a training checkpoint\n3 epochs done, 0 batches of the next; 9 updates\n" in text
     assert f"last epoch: loss {history.history['loss'][-1]:.4g}\n" in text
-    assert '  Sequential  ["Embedding", "LSTM", "Last", "Linear"]\n' in text
+    assert f"\n{network.num_params:,} parameters\n" in text
     assert "  optimizer" in text
     found = json.loads(output_of(["inspect", path, "--json"], capsys))
     assert (found["kind"], found["progress"]["step"]) == ("checkpoint", 9)
     assert found["history"]["history"] == history.history
     assert found["settings"]["optimizer"] == "Adam"
+    assert [layer["layer"] for layer in found["layers"]] == ["0 Embedding", "1 LSTM", "2 Last", "3 Linear"]
 
 
 def test_tensors_of_others(tmp_path, capsys):
@@ -99,13 +110,30 @@ def test_refusals(tmp_path, capsys, network):
         assert f"{path}: it " in one_line_error(["inspect", path], capsys)
 
 
+def test_a_checkpoint_whose_sizes_nothing_fills(tmp_path, capsys):
+    path = tmp_path / "run.checkpoint"
+    for size, message in ((10**15, "more than its tensors can fill"), ("x", "its architecture is not valid")):
+        plan = {"class": "Linear", "config": {"in_features": 2, "out_features": size}}
+        save_file({}, path, metadata={**HEADER, "architecture": json.dumps(plan)})
+        line = one_line_error(["inspect", path], capsys)
+        assert str(path) in line
+        assert message in line
+
+
 @pytest.mark.parametrize(
     "damage", [{"run": "{}"}, {"run": '{"mapping": 3}'}, {"settings": "["}, {"architecture": None}]
 )
 def test_damaged_checkpoints(tmp_path, capsys, damage):
     path = tmp_path / "run.checkpoint"
-    run = {"mapping": [["progress", {"mapping": []}], ["history", {"mapping": []}]]}
-    header = {"format": "rnnfast training checkpoint", "run": json.dumps(run), "settings": "{}", "architecture": "{}"}
-    header = {name: value for name, value in {**header, **damage}.items() if value is not None}
-    save_file({}, path, metadata=header)
+    header = {**HEADER, "architecture": "{}", **damage}
+    save_file({}, path, metadata={name: value for name, value in header.items() if value is not None})
     assert "damaged or incomplete" in one_line_error(["inspect", path], capsys)
+
+
+def test_what_is_nested_deeply_is_cut_or_refused(tmp_path, capsys):
+    path, deep = tmp_path / "model.safetensors", "none"
+    for _ in range(900):
+        deep = {"inner": deep}
+    rf.save(rf.Linear(1, 1, seed=0), path, extra=deep)
+    assert '.inner  {"inner": {"inner": ' in output_of(["inspect", path], capsys)
+    assert "nested too deeply" in one_line_error(["inspect", path, "--json"], capsys)
