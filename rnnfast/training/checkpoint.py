@@ -24,8 +24,9 @@ class Checkpoint:
     """Where and how often `fit` writes down a run, and goes on with it when it is called again.
 
     A checkpoint holds the weights, the buffers, the optimizer's state, the random state, the place in the epoch, the
-    recurrent state, what metrics and callbacks have gathered, and the History. The file is written beside and renamed:
-    a crash leaves the last one whole. A run that goes on from it ends as if it had never stopped, to the last bit.
+    recurrent state, what metrics and callbacks have gathered, and the History. It is written at the end of each epoch,
+    and where a callback stops the run within one. The file is written beside and renamed: a crash leaves the last one
+    whole. A run that goes on from it ends as if it had never stopped, to the last bit.
 
     Parameters
     ----------

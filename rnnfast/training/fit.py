@@ -184,6 +184,8 @@ def fit(
                 calls.epoch_begins(run)
             logs = _epoch(run, source, held_out, watched, class_weight, after_update, epochs, verbose)
             if logs is None:
+                if written is not None and not run.waits:
+                    written.write(run, calls, settings)
                 break
             run.finish_epoch(logs)
             run.finished = calls.epoch_ends(run.epoch - 1, logs)

@@ -73,6 +73,11 @@ class Run:
         """Whether the epoch has begun."""
         return bool(self.batch or self.window)
 
+    @property
+    def waits(self) -> bool:
+        """Whether there are gradients that no update has used yet."""
+        return self._gathered is not None
+
     def batches(self, source: Source) -> Iterator[Batch]:
         """What is left of the epoch, in the order that was drawn at its beginning."""
         if self.is_within:

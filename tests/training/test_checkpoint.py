@@ -241,6 +241,27 @@ def test_an_iterator_is_gone_through_to_where_the_run_stood(tmp_path):
     assert np.array_equal(go(tmp_path / "run"), wanted)
 
 
+@pytest.mark.parametrize("how", [{}, {"tbptt": (2, 4)}, {"accumulate": 2}])
+def test_a_run_that_is_stopped_within_an_epoch_goes_on_from_there(tmp_path, how):
+    seen = []
+
+    class Stop:
+        def __init__(self, step):
+            self.step = step
+
+        def on_batch_end(self, run, logs):
+            seen.append(run.step)
+            run.stop = run.step == self.step
+
+    wanted, _ = train(tmp_path / "whole", callbacks=[Stop(None)], **how)
+    whole = seen.copy()
+    seen.clear()
+    for step in (1, 3, 5, None):
+        found, _ = train(tmp_path / "run", callbacks=[Stop(step)], **how)
+    assert seen == whole
+    assert np.array_equal(found.flat_data, wanted.flat_data)
+
+
 def test_much_that_a_metric_keeps_goes_on(tmp_path):
     x = np.random.default_rng(0).standard_normal((4, 700, 1))
     sizes = []
