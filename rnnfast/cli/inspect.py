@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from rnnfast.cli._arguments import CommandError, bad_input
+from rnnfast.cli._arguments import bad_input
 from rnnfast.cli._results import add_json_argument, show
 
 _WIDEST = 72  # characters of one value
@@ -34,14 +34,6 @@ def add_parser(subparsers: argparse._SubParsersAction) -> argparse.ArgumentParse
 
 def run(args: argparse.Namespace) -> int:
     """Print the tables."""
-    try:
-        _inspect(args)
-    except RecursionError:
-        raise CommandError(f"{args.file}: what it says is nested too deeply") from None
-    return 0
-
-
-def _inspect(args: argparse.Namespace) -> None:
     from rnnfast import files
     from rnnfast.training.checkpoint import is_checkpoint
 
@@ -62,6 +54,7 @@ def _inspect(args: argparse.Namespace) -> None:
     for name, (shape, dtype) in tensors.items():
         rows.append((name, f"({', '.join(map(str, shape))})", dtype, f"{math.prod(shape):,}"))
     show(args, "\n".join([*lines, "", *_aligned(rows), f"{found['bytes']:,} bytes"]), found)
+    return 0
 
 
 def _model(path: str, metadata: dict[str, str], found: dict[str, Any]) -> list[str]:

@@ -130,10 +130,10 @@ def test_damaged_checkpoints(tmp_path, capsys, damage):
     assert "damaged or incomplete" in one_line_error(["inspect", path], capsys)
 
 
-def test_what_is_nested_deeply_is_cut_or_refused(tmp_path, capsys):
+def test_what_is_nested_deeply_is_cut(tmp_path, capsys):
     path, deep = tmp_path / "model.safetensors", "none"
     for _ in range(900):
         deep = {"inner": deep}
     rf.save(rf.Linear(1, 1, seed=0), path, extra=deep)
     assert '.inner  {"inner": {"inner": ' in output_of(["inspect", path], capsys)
-    assert "nested too deeply" in one_line_error(["inspect", path, "--json"], capsys)
+    assert output_of(["inspect", path, "--json"], capsys).count('"inner"') == 900
