@@ -70,7 +70,7 @@ def add_parser(kinds: argparse._SubParsersAction) -> argparse.ArgumentParser:
 
 def train(args: argparse.Namespace) -> int:
     """Train, save and measure."""
-    output = check_output(args.output)
+    check_output(args.output)
     with bad_input():
         columns = _choose(args.file, args.label, args.text, args.series)
         x, y, _ = _read(args.file, columns, training=True)
@@ -101,16 +101,7 @@ def train(args: argparse.Namespace) -> int:
         )
         validation = (x_held_out, y_held_out) if held_out else None
         model.fit(x_training, y_training, validation_data=validation, **_tasks.training_options(args))
-    _tasks.say_if_interrupted(args, model)
-    _tasks.save_model(model, output, columns)
-    values: dict[str, Any] = {"output": str(output), "epochs": len(model.history_.epoch)}
-    if not held_out:
-        show(args, f"saved {output}", values)
-        return 0
-    with bad_input():
-        values["held_out"] = figures = _measure(model, x_held_out, y_held_out)
-    show(args, f"saved {output}, held-out {_headline(figures)}", values)
-    return 0
+    return _tasks.conclude(args, model, columns, lambda: _measure(model, x_held_out, y_held_out), _headline)
 
 
 def predict(model: Any, columns: dict[str, Any], args: argparse.Namespace) -> None:

@@ -73,7 +73,7 @@ def add_parser(kinds: argparse._SubParsersAction) -> argparse.ArgumentParser:
 
 def train(args: argparse.Namespace) -> int:
     """Train, save and measure."""
-    output = check_output(args.output)
+    check_output(args.output)
     names, series = _read(args.file, args.column, "--column")
     held_out = math.ceil(len(series) * args.held_out)
     if held_out and held_out < args.horizon:
@@ -103,16 +103,11 @@ def train(args: argparse.Namespace) -> int:
             seed=args.seed,
         )
         model.fit(series, validation_split=args.held_out, **_tasks.training_options(args))
-    _tasks.say_if_interrupted(args, model)
-    _tasks.save_model(model, output, {"columns": names, "season": args.season})
-    values: dict[str, Any] = {"output": str(output), "epochs": len(model.history_.epoch)}
-    if not held_out:
-        show(args, f"saved {output}", values)
-        return 0
-    with bad_input():
-        values["held_out"] = figures = _measure(model, series, len(series) - held_out, names, args.season)
-    show(args, f"saved {output}, held-out errors of {_headline(figures)}", values)
-    return 0
+
+    def measure() -> dict[str, Any]:
+        return _measure(model, series, len(series) - held_out, names, args.season)
+
+    return _tasks.conclude(args, model, {"columns": names, "season": args.season}, measure, _headline)
 
 
 def predict(model: Any, columns: dict[str, Any], args: argparse.Namespace) -> None:
@@ -183,7 +178,7 @@ def _measure(model: Any, series: np.ndarray, start: int, names: list[str], seaso
 
 
 def _headline(figures: dict[str, Any]) -> str:
-    lines = [f"{figures['forecasts']:,} forecasts of {figures['horizon']} steps:"]
+    lines = [f"errors of {figures['forecasts']:,} forecasts of {figures['horizon']} steps:"]
     beside = "the last value" if figures["season"] == 1 else "the last season"
     for name, each in figures["columns"].items():
         lines.append(

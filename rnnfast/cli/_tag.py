@@ -56,7 +56,7 @@ def add_parser(kinds: argparse._SubParsersAction) -> argparse.ArgumentParser:
 
 def train(args: argparse.Namespace) -> int:
     """Train, save and measure."""
-    output = check_output(args.output)
+    check_output(args.output)
     columns = _default_columns(args.file)
     for name, chosen in (("word", args.word_column), ("tag", args.tag_column)):
         columns[name] = columns[name] if chosen is None else chosen
@@ -83,16 +83,7 @@ def train(args: argparse.Namespace) -> int:
         )
         validation = (x_held_out, y_held_out) if held_out else None
         model.fit(x_training, y_training, validation_data=validation, **_tasks.training_options(args))
-    _tasks.say_if_interrupted(args, model)
-    _tasks.save_model(model, output, columns)
-    values: dict[str, Any] = {"output": str(output), "epochs": len(model.history_.epoch)}
-    if not held_out:
-        show(args, f"saved {output}", values)
-        return 0
-    with bad_input():
-        values["held_out"] = figures = _measure(model, x_held_out, y_held_out)
-    show(args, f"saved {output}, held-out {_headline(figures)}", values)
-    return 0
+    return _tasks.conclude(args, model, columns, lambda: _measure(model, x_held_out, y_held_out), _headline)
 
 
 def predict(model: Any, columns: dict[str, Any], args: argparse.Namespace) -> None:

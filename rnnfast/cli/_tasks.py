@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import argparse
 import importlib
-from collections.abc import Iterable, Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from rnnfast.cli._arguments import CommandError, bad_input, integer, number
-from rnnfast.cli._results import say
+from rnnfast.cli._results import say, show
 
 TASKS = {"LanguageModel": "_text", "Classifier": "_classify", "Tagger": "_tag", "Forecaster": "_forecast"}
 """The module of each kind of model."""
@@ -68,14 +67,30 @@ def _fits(columns: Any, form: dict[str, type]) -> bool:
     return all(type(columns[key]) is kind for key, kind in form.items()) and all(isinstance(n, str) for n in names)
 
 
-def save_model(model: Any, path: Path, columns: dict[str, Any]) -> None:
-    """Write an estimator, and the columns that `open_model` gives back."""
+def conclude(
+    args: argparse.Namespace,
+    model: Any,
+    columns: dict[str, Any],
+    measure: Callable[[], dict[str, Any]],
+    headline: Callable[[dict[str, Any]], str],
+) -> int:
+    """Save a trained estimator with its columns, and show how it does on what was held out."""
     from rnnfast import files
 
+    epochs = len(model.history_.epoch)
+    if model.history_.interrupted:
+        say(args, f"interrupted after {epochs} whole epochs; this is the model so far")
+    values: dict[str, Any] = {"output": args.output, "epochs": epochs}
+    text = f"saved {args.output}"
     with bad_input():
-        model.save(path)
-        network, extra = files.load_with_extra(path)
-        files.save(network, path, extra={**extra, _COLUMNS: columns})
+        model.save(args.output)
+        network, extra = files.load_with_extra(args.output)
+        files.save(network, args.output, extra={**extra, _COLUMNS: columns})
+        if args.held_out:
+            values["held_out"] = measure()
+            text += f", held-out {headline(values['held_out'])}"
+    show(args, text, values)
+    return 0
 
 
 def add_held_out_arguments(parser: argparse.ArgumentParser, share: float) -> None:
@@ -107,12 +122,6 @@ def training_options(args: argparse.Namespace) -> dict[str, Any]:
         "callbacks": [EarlyStopping(patience=args.patience)] if args.held_out else [],
         "verbose": True,
     }
-
-
-def say_if_interrupted(args: argparse.Namespace, model: Any) -> None:
-    """Tell that Ctrl-C has ended the training."""
-    if model.history_.interrupted:
-        say(args, f"interrupted after {len(model.history_.epoch)} whole epochs; this is the model so far")
 
 
 def split(labels: Sequence[Iterable[Any]], share: float, seed: int) -> tuple[list[int], list[int]]:

@@ -136,6 +136,20 @@ def test_nothing_held_out(texts, tmp_path, capsys):
     assert output_of(arguments, capsys).splitlines()[-1] == f"saved {output}"
 
 
+def test_ctrl_c_keeps_the_model_so_far(texts, tmp_path, monkeypatch, capsys):
+    output, whole = tmp_path / "model.safetensors", rf.training.EarlyStopping.on_epoch_end
+
+    def interrupted(self, epoch, logs):
+        if epoch == 2:
+            raise KeyboardInterrupt
+        return whole(self, epoch, logs)
+
+    monkeypatch.setattr(rf.training.EarlyStopping, "on_epoch_end", interrupted)
+    text = output_of(["train", "classify", texts, "--label", "stars", "--output", output, *TINY], capsys)
+    assert "whole epochs; this is the model so far\nsaved " in text
+    assert rf.Classifier.load(output).predict(["fine"]).tolist() in (["good"], ["bad"])
+
+
 def test_a_model_that_python_saved(tmp_path, texts, capsys):
     path = write_csv(tmp_path / "table.csv", ["text", "label"], [(text, label) for label, text, _ in reviews(20, 1)])
     output = tmp_path / "model.safetensors"
@@ -147,6 +161,8 @@ def test_a_model_that_python_saved(tmp_path, texts, capsys):
     bare = write_csv(tmp_path / "bare.csv", ["text", "id"], [(row[1], row[2]) for row in rows])
     said = csv.DictReader(io.StringIO(output_of(["predict", output, bare], capsys)))
     assert [row["label"] for row in said] == estimator.predict([row[1] for row in rows]).tolist()
+    numbers = write_csv(tmp_path / "numbers.csv", ["a", "b"], [(1, 2)])
+    assert "x[0] must be a text" in one_line_error(["predict", output, numbers], capsys)
 
 
 @pytest.mark.parametrize(
