@@ -41,6 +41,8 @@ class Estimator:
     dtype: str
     seed: Any
 
+    _sklearn_type: str | None = None
+
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """The constructor's arguments, by name.
 
@@ -71,6 +73,13 @@ class Estimator:
         shown = {name: repr(value) for name, value in self.get_params().items()}
         changed = [f"{name}={value}" for name, value in shown.items() if value != defaults[name]]
         return f"{type(self).__name__}({', '.join(changed)})"
+
+    def __sklearn_tags__(self) -> Any:
+        """What scikit-learn asks its estimators, for cross-validation and searches; nobody else calls this."""
+        from sklearn.utils import ClassifierTags, Tags, TargetTags
+
+        kind, tags = self._sklearn_type, ClassifierTags() if self._sklearn_type == "classifier" else None
+        return Tags(estimator_type=kind, target_tags=TargetTags(required=kind is not None), classifier_tags=tags)
 
     def _recurrent(self, input_size: int, rng: np.random.Generator, **options: Any) -> Any:
         """The recurrent layers that the parameters ask for."""

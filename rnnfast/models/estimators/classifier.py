@@ -44,6 +44,8 @@ class Classifier(SequenceEstimator):
     1.0
     """
 
+    _sklearn_type = "classifier"
+
     def __init__(
         self,
         *,

@@ -160,6 +160,22 @@ def test_a_fit_that_fails_leaves_the_model():
     assert model.classes_.tolist() == ["even", "odd"]
 
 
+def test_scikit_learn_clones_validates_and_searches():
+    base = pytest.importorskip("sklearn.base", reason="scikit-learn is wanted")
+    selection = pytest.importorskip("sklearn.model_selection", reason="scikit-learn is wanted")
+    rng = np.random.default_rng(0)
+    y = np.arange(60) % 2
+    x = rng.normal(size=(60, 4, 2)) + 2 * y[:, None, None]
+    model = small(hidden_size=8)
+    assert base.clone(model).get_params() == model.get_params()
+    assert base.is_classifier(model)
+    scores = selection.cross_val_score(model, x, y, cv=3, params={"epochs": 15, "batch_size": 4})
+    assert scores.shape == (3,)
+    assert scores.mean() > 0.9
+    search = selection.GridSearchCV(model, {"pooling": ["last", "max"]}, cv=2).fit(x, y, epochs=2)
+    assert search.best_params_["pooling"] in ("last", "max")
+
+
 X, Y = [[0, 1], [2]], ["a", "b"]
 
 
