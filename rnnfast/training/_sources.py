@@ -127,7 +127,9 @@ def make_source(
     steps: int | None = None,
 ) -> ExampleSource | BatchSource:
     """Arrays where there is a y, else whatever x is that yields batches."""
-    if y is not None or isinstance(x, (np.ndarray, Mapping)):
+    if y is None and isinstance(x, (np.ndarray, Mapping)):
+        raise ValueError("y is missing: arrays want targets, and what gives batches gives them with each batch")
+    if y is not None:
         if steps is not None:
             raise ValueError("steps_per_epoch is for batches that come one by one; arrays have an end of their own")
         return ExampleSource(Examples(x, y, lengths, weights, target_steps=target_steps), batching, shuffle)

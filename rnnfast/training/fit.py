@@ -1,6 +1,6 @@
 """The training loop."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any
 
@@ -140,6 +140,8 @@ def fit(
     loss = find_loss(_given(loss, model, "loss"))
     optimizer = find_optimizer(_or(optimizer, getattr(model, "optimizer", None), "adam"))
     metrics = _or(metrics, getattr(model, "metrics", None), ())
+    if isinstance(metrics, Iterator):
+        metrics = list(metrics)
     watched, calls = find_metrics(metrics), Calls(callbacks)
     epochs, initial_epoch = _check.size(epochs, "epochs"), _check.size(initial_epoch, "initial_epoch", least=0)
     steps_of = target_steps(model, loss)

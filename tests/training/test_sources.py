@@ -224,6 +224,7 @@ def test_bad_batches(given, error, message):
 @pytest.mark.parametrize(
     ("how", "message"),
     [
+        ({"x": np.zeros((3, 2))}, "y is missing"),
         ({"lengths": [1]}, "given with each batch"),
         ({"weights": [1]}, "given with each batch"),
         ({"y": np.zeros(3), "x": np.zeros((3, 2)), "steps": 4}, "steps_per_epoch is for batches"),
