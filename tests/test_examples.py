@@ -1,6 +1,8 @@
 """What the examples print, in a short form."""
 
 import importlib.util
+import tarfile
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -31,8 +33,51 @@ def test_digits():
 
 def test_japanese_vowels():
     pytest.importorskip("aeon", reason="reads JapaneseVowels as aeon ships it")
-    accuracy, _ = example("japanese_vowels").train(seed=0, epochs=15)
+    vowels = example("japanese_vowels")
+    accuracy, _ = vowels.judge("rnnfast", vowels.train, vowels.read(), epochs=15, seed=0)
     assert accuracy >= 0.93
+
+
+def test_japanese_vowels_reads_folders_and_wheels(tmp_path):
+    vowels = example("japanese_vowels")
+    with pytest.raises(SystemExit, match=r"JapaneseVowels_TRAIN.ts is not in .*pip download --no-deps aeon"):
+        vowels.read(tmp_path)
+    parts = {"TRAIN": "# of\n@classLabel true 1 2\n@data\n1,2,3:4,5,6:2\n", "TEST": "@data\n7:8:1\n"}
+    with zipfile.ZipFile(tmp_path / "aeon.whl", "w") as wheel:
+        for part, text in parts.items():
+            (tmp_path / f"JapaneseVowels_{part}.ts").write_text(text)
+            wheel.writestr(f"aeon/datasets/data/JapaneseVowels/JapaneseVowels_{part}.ts", text)
+    for data in (tmp_path, tmp_path / "aeon.whl"):
+        (x, y), (x_test, y_test) = vowels.read(data)
+        assert [each.tolist() for each in x + x_test] == [[[1, 4], [2, 5], [3, 6]], [[7, 8]]]
+        assert y + y_test == [2, 1]
+
+
+def test_sentiment(tmp_path):
+    sentiment = example("sentiment")
+    with pytest.raises(SystemExit, match=r"does not hold tweets_GroundTruth.txt.*vaderSentiment"):
+        sentiment.read(tmp_path)
+    inner, outer = tmp_path / "hutto_ICWSM_2014.tar.gz", tmp_path / "source.tar.gz"
+    with tarfile.open(inner, "w:gz") as archive:
+        for source in sentiment.SOURCES:
+            # Whether "good" is meant, its neighbour tells: 'not' stands before it, or somewhere behind.
+            lines = [
+                f"{n}_1\t{2 - n % 2 * 4}\tit was{' not' * (n % 2)} good,{' not' * (1 - n % 2)} {'so ' * (n % 5)}bad"
+                for n in range(100)
+            ]
+            file = tmp_path / f"{source}_GroundTruth.txt"
+            file.write_text("\ufeff" + "\r\n".join(lines) + "\r\n", "utf-8", newline="")
+            archive.add(file, f"hutto/{file.name}")
+    with tarfile.open(outer, "w:gz") as archive:
+        archive.add(inner, f"resources/{inner.name}")
+    assert sentiment.files(outer) == sentiment.files(tmp_path)
+    texts, ratings, documents = sentiment.read(outer)
+    assert len(set(documents)) == len(texts) == 400
+    assert (texts[1], ratings[1]) == ("it was not good, so bad", -2)
+    found = sentiment.judge(outer, seed=0, epochs=15)
+    assert found["bidirectional LSTM"] > 0.95
+    assert found["majority"] < 0.65
+    assert found["bag of words"] < 0.65
 
 
 def test_sunspots():
