@@ -59,7 +59,7 @@ def parse(text):
 
 def train(x, y, epochs, seed):
     """A trained model, a function from sequences to labels."""
-    model = rf.models.Classifier(hidden_size=HIDDEN, bidirectional=True, pooling="mean", dropout=DROPOUT, seed=seed)
+    model = rf.Classifier(hidden_size=HIDDEN, bidirectional=True, pooling="mean", dropout=DROPOUT, seed=seed)
     model.fit(x, y, epochs=epochs, batch_size=BATCH, optimizer=rf.Adam(RATE, clip_norm=CLIP))
     return model.predict
 
@@ -128,6 +128,8 @@ def main():
     trainers = {"rnnfast": train}
     rf.set_num_threads(1)
     if args.compare:
+        if importlib.util.find_spec("torch") is None:
+            raise SystemExit("--compare needs torch: pip install torch")
         import torch
 
         torch.set_num_threads(1)
