@@ -104,7 +104,7 @@ def recurrent(words, learn, stop, epochs, seed):
     first = np.random.default_rng(seed).normal(0, 0.05, (words, 64)).astype("float32")
     first[:, 0] = 0.5 * leanings(words, *learn)
     model = rf.Sequential(
-        rf.Embedding(words, 64, weights=first),
+        rf.Embedding(words, 64, weights=first, word_dropout=0.2),
         rf.Dropout(0.5),
         rf.LSTM(64, 32, bidirectional=True, recurrent_dropout=0.25, seed=seed),
         rf.layers.MeanPool(),
