@@ -41,7 +41,7 @@ else:
         [],
     )
     sets = {"avx2": ["-mavx2", "-mfma"], "avx512": ["-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mfma"]}
-    flags += ["-g" if debug or sanitize else "-g0"]
+    flags += ["-g" if debug else "-g1" if sanitize else "-g0"]
 if emulate:
     sets["avx512"] = sets["avx2"] + (["-Wno-psabi"] if sys.platform != "win32" else [])
 if debug or sanitize:
