@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from rnnfast.data.padding import pad
 from rnnfast.decoding._steps import Steps
 from rnnfast.layers import _check
+from rnnfast.layers._ragged import pad
 
 Array = np.ndarray
 

@@ -18,6 +18,7 @@ from rnnfast.layers._key import generator
 from rnnfast.layers._level import Level, LevelCall
 from rnnfast.layers._merge import KINDS, check_merge
 from rnnfast.layers._options import check_recompute, check_residual, segment_of, unknown_argument, widths
+from rnnfast.layers._ragged import pad
 from rnnfast.layers._valid import ValidSteps, check_mask
 from rnnfast.ops._arrays import overlaps_itself
 
@@ -310,10 +311,7 @@ class Recurrent(Inside, StatefulLayer):
         for i, array in enumerate(arrays):
             if array.ndim != 2 or array.shape[1] != self.input_size:
                 raise ValueError(f"sequences[{i}] must have shape (T, {self.input_size}), got {array.shape}")
-        lengths = np.array([len(array) for array in arrays], np.int64)
-        x = np.zeros((len(arrays), lengths.max(initial=0), self.input_size), self.block.dtype)
-        for row, array in zip(x, arrays, strict=True):
-            row[: len(array)] = array
+        x, lengths = pad(arrays, self.block.dtype, (self.input_size,))
         y, new = self(x, state, lengths=lengths)
         ends = enumerate(lengths)
         if self.merge is None:

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from rnnfast import ops
-from rnnfast.data.padding import pad
 from rnnfast.layers._block import real_array
+from rnnfast.layers._ragged import pad
 
 Array = np.ndarray
 

@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from rnnfast.layers._ragged import pad
+
 
 class Ragged:
     """Arrays of shapes (T_i, ...) that differ in T_i alone.
@@ -41,12 +43,7 @@ class Ragged:
 
     def padded(self, rows: Any = slice(None)) -> np.ndarray:
         """Some of the sequences (n, T, ...), T the longest among them, zeros beyond their ends."""
-        numbers = np.arange(len(self))[rows]
-        steps = int(self.lengths[numbers].max(initial=0))
-        out = np.zeros((len(numbers), steps, *self.tail), self.dtype)
-        for row, i in zip(out, numbers, strict=True):
-            row[: self.lengths[i]] = self.arrays[i]
-        return out
+        return pad([self.arrays[i] for i in np.arange(len(self))[rows]], self.dtype, self.tail)[0]
 
 
 def is_ragged(value: Any) -> bool:

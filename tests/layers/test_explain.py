@@ -73,15 +73,14 @@ def test_recomputing_memory_grows_with_the_root(cls, options):
         """Bytes between forward and backward beside y, by the allocator and by `explain`."""
         layer = cls(8, H, **options, recompute=recompute, seed=0)
         x = np.ones((B, T, 8), "f")
-        layer.forward(x)  # packs the weights
+        plan = layer.explain(B, T)
+        layer.forward(x)[1](np.ones((B, T, H), "f"))  # packs the weights, and takes what is taken once
         _memory.release_memory()
         before = allocated()
         output, backward = layer.forward(x)
         _memory.release_memory()
-        plan = layer.explain(B, T)
-        _memory.release_memory()
         found = allocated() - before - plan.output
-        assert found == pytest.approx(plan.training, rel=0.02, abs=2e4)
+        assert found == pytest.approx(plan.training, rel=0.02, abs=1e4)
         del output, backward
         return found, plan
 
