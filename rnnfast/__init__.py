@@ -37,7 +37,19 @@ _names = {
 __all__, __getattr__, __dir__ = attach(
     __name__,
     _names,
-    ["data", "decoding", "equations", "layers", "models", "ops", "plotting", "reference", "testing", "training"],
+    [
+        "data",
+        "decoding",
+        "equations",
+        "interop",
+        "layers",
+        "models",
+        "ops",
+        "plotting",
+        "reference",
+        "testing",
+        "training",
+    ],
 )
 __all__ += ["__version__"]
 
