@@ -41,6 +41,7 @@ __all__, __getattr__, __dir__ = attach(
         "data",
         "decoding",
         "equations",
+        "export",
         "interop",
         "layers",
         "models",

@@ -44,7 +44,7 @@ def test_help_and_version():
     assert (done.returncode, done.stdout) == (0, f"rnnfast {rnnfast.__version__}\n")
     done = rnnfast_command("--help")
     assert done.returncode == 0
-    for command in ("demo", "train", "predict", "evaluate", "generate", "inspect", "config"):
+    for command in ("demo", "train", "predict", "evaluate", "generate", "inspect", "export", "info"):
         assert f"\n    {command}" in done.stdout
 
 
@@ -54,10 +54,14 @@ def test_help_imports_neither_numpy_nor_the_kernels():
     assert done.stdout.endswith("False\n")
 
 
-def test_config():
-    done = rnnfast_command("config")
+def test_info(capsys):
+    done = rnnfast_command("info")
     assert done.returncode == 0
     assert "NumPy" in done.stdout
+    found = json.loads(output_of(["info", "--json"], capsys))
+    assert found["rnnfast"] == rnnfast.__version__
+    assert found["instruction_set"] in found["instruction_sets"]
+    assert found["threads"] == rnnfast.get_num_threads()
 
 
 def test_generate_repeats_with_a_seed(model_file):
