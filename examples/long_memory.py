@@ -1,6 +1,7 @@
 """Who remembers for 200 steps: adding and copying, solved by LSTM and GRU and not by the plain RNN.
 
     python examples/long_memory.py [--task adding|copying] [--cell rnn|lstm|gru] [--steps 200] [--batches N]
+    python examples/long_memory.py --task adding --plot gradients.png
 
 Each network sees new random sequences in every batch, and is judged on sequences that it has not seen. A gate that
 is open lets a gradient through unchanged, step after step; in the plain RNN each step multiplies it by the same matrix
@@ -10,6 +11,7 @@ time?").
 """
 
 import argparse
+import copy
 from math import log
 
 import numpy as np
@@ -46,7 +48,7 @@ def copying(steps, batches):
 
 
 def train(task, cell, steps, batches=None, seed=0, verbose=True):
-    """Train one network; the test loss, and that of one who knows nothing."""
+    """Train one network; the test loss, that of one who knows nothing, the batches, the network then and at first."""
     draw, draw_test, inputs, outputs, loss, chance, batches = {"adding": adding, "copying": copying}[task](
         steps, batches
     )
@@ -56,6 +58,7 @@ def train(task, cell, steps, batches=None, seed=0, verbose=True):
     one_hot = rf.Embedding(inputs, inputs, weights=np.eye(inputs), frozen=True)
     layers = [recurrent, rf.Last()] if task == "adding" else [one_hot, recurrent]
     model = rf.Sequential(*layers, output)
+    first = copy.deepcopy(model)
     rng, test = np.random.default_rng(seed), np.random.default_rng(seed + 1)
     held_out = [draw_test(test) for _ in range(10)]
     history = model.fit(
@@ -68,7 +71,37 @@ def train(task, cell, steps, batches=None, seed=0, verbose=True):
         seed=seed,
         verbose=verbose,
     )
-    return history.history["val_loss"][-1], chance, len(history.epoch) * EPOCH
+    return history.history["val_loss"][-1], chance, len(history.epoch) * EPOCH, model, first
+
+
+def picture(file, networks, steps):
+    """A picture of who solves adding, and why.
+
+    Parameters
+    ----------
+    file : path
+    networks : mapping of str to (Sequential, Sequential)
+        By what is to be shown of each, the network when it was trained, and at first.
+    steps : int
+    """
+    import matplotlib.pyplot as plt
+
+    from rnnfast.plotting import plot_gradient_norms
+
+    x, _ = tasks.adding(100, steps, seed=2)
+    marked = x[..., 1].nonzero()
+    figure, (at_first, trained, owed) = plt.subplots(1, 3, figsize=(12, 3.6), layout="constrained")
+    for ax, when, title in ((at_first, 1, "before training"), (trained, 0, "after training")):
+        plot_gradient_norms({name: each[when].layers[0] for name, each in networks.items()}, x, ax=ax)
+        ax.set(title=f"{title}: what of a gradient reaches step t")
+    at_first.sharey(trained)
+    for name, (model, _) in networks.items():
+        (answer, _), backward = model.forward(x)
+        by_input = backward(np.ones_like(answer))[0][..., 0]
+        owed.plot(marked[1], by_input[marked], ".", ms=4, label=name)
+    owed.set(title="after training: d answer / d number", xlabel="step t of a marked number")
+    owed.axhline(1.0, color="grey", lw=0.8)
+    figure.savefig(file, dpi=75)
 
 
 def main():
@@ -77,16 +110,22 @@ def main():
     parser.add_argument("--cell", choices=list(CELLS), nargs="*", default=list(CELLS))
     parser.add_argument("--steps", type=int, default=200)
     parser.add_argument("--batches", type=int)
+    parser.add_argument("--plot", metavar="FILE", help="draw the gradients of the networks that learnt adding")
     args = parser.parse_args()
+    networks = {}
     for task in args.task:
         for cell in args.cell:
-            found, chance, batches = train(task, cell, args.steps, args.batches)
+            found, chance, batches, *both = train(task, cell, args.steps, args.batches)
             verdict = "solved" if found < 0.1 * chance else "not solved"
             print(
                 f"{task}, {args.steps} steps, {cell}: {verdict} after {batches} batches, loss {found:.4f} "
                 f"({chance:.4f} of one who knows nothing)",
                 flush=True,
             )
+            if task == "adding":
+                networks[f"{cell.upper()}, {verdict}"] = both
+    if args.plot and networks:
+        picture(args.plot, networks, args.steps)
 
 
 if __name__ == "__main__":

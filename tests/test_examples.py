@@ -94,7 +94,56 @@ def test_names(output):
     assert f1 > 0.95
 
 
+def test_tagger(tmp_path):
+    tagger = example("tagger")
+    with pytest.raises(SystemExit, match=r"absent.whl is not here: pip download --no-deps turkish-treebanks"):
+        tagger.read(tmp_path / "absent.whl")
+    # "saw" is a verb or a noun by what stands before it, and no name is there twice.
+    lines = []
+    for number in range(240):
+        rows = [("the", "DET"), ("saw", "NOUN"), ("broke", "VERB")]
+        if number % 2:
+            rows = [(f"{chr(65 + number % 26)}{chr(97 + number // 26)}na", "PROPN"), ("saw", "VERB"), ("it", "PRON")]
+        lines += [f"# sent_id = {number}", *(f"{i}\t{word}\t_\t{tag}" for i, (word, tag) in enumerate(rows, 1)), ""]
+    middle = lines.index("# sent_id = 120")
+    with zipfile.ZipFile(tmp_path / "corpus.whl", "w") as wheel:
+        for part, half in zip(tagger.PARTS, (lines[:middle], lines[middle:]), strict=True):
+            wheel.writestr(f"data/{part}", "\n".join(half) + "\n")
+    x, y = tagger.read(tmp_path / "corpus.whl")
+    assert (len(x), x[1], y[1]) == (240, ["Bana", "saw", "it"], ["PROPN", "VERB", "PRON"])
+    assert [tagger.ending(word) for word in ("Ankara'ya", "gece", "1997")] == ["^…'ya", "…ece", "…0"]
+    found, new = tagger.judge(tmp_path / "corpus.whl", epochs=6)
+    assert found.pop("the commonest tag of each word or ending")[0] < 0.9
+    assert set(found) == {"softmax", "crf"}
+    assert all(right == of_new == 1.0 for right, of_new, _ in found.values())
+    assert 0.1 < new < 0.25
+
+
+def test_hello_world():
+    hello = example("hello_world")
+    x, y, characters = hello.read()
+    assert (x.shape, y.shape, "".join(characters)) == ((1, 10, 8), (1, 10), " dehlorw")
+    assert hello.train(x, y)[0] == 10
+    assert hello.train(x.swapaxes(0, 1), y.T)[0] == hello.most_without_memory() == 7
+
+
+def test_exercises():
+    exercises = example("exercises")
+    error, by_hand = exercises.summing(epochs=20)
+    assert error < 1e-3
+    assert by_hand == 0.0
+    error, said = exercises.gates()
+    assert error < 1e-12
+    assert "c computed without the forget gate" in said
+    error, last, noise = exercises.forecast(epochs=12)
+    assert noise < error < 0.6 * last
+    assert exercises.sentiment(epochs=12) > 0.99
+    before, after, written = exercises.writing(characters=20_000, epochs=1)
+    assert after < 0.25 * before
+    assert len(written) == 120
+
+
 def test_long_memory():
-    found, chance, batches = example("long_memory").train("adding", "gru", 15, batches=300, verbose=False)
+    found, chance, batches, *_ = example("long_memory").train("adding", "gru", 15, batches=300, verbose=False)
     assert batches <= 300
     assert found < 0.1 * chance
