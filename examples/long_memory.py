@@ -88,20 +88,29 @@ def picture(file, networks, steps):
 
     from rnnfast.plotting import plot_gradient_norms
 
-    x, _ = tasks.adding(100, steps, seed=2)
-    marked = x[..., 1].nonzero()
-    figure, (at_first, trained, owed) = plt.subplots(1, 3, figsize=(12, 3.6), layout="constrained")
-    for ax, when, title in ((at_first, 1, "before training"), (trained, 0, "after training")):
+    x, _ = tasks.adding(200, steps, seed=2)
+    figure, (at_first, trained, owed) = plt.subplots(1, 3, figsize=(11, 3.3), layout="constrained")
+    for ax, when, title in (
+        (at_first, 1, "A gradient of norm 1 on its way back, at first"),
+        (trained, 0, "the same after training"),
+    ):
         plot_gradient_norms({name: each[when].layers[0] for name, each in networks.items()}, x, ax=ax)
-        ax.set(title=f"{title}: what of a gradient reaches step t")
-    at_first.sharey(trained)
+        ax.set_title(title, fontsize=10)
+    trained.sharey(at_first)
+    at_first.set_ylim(1e-6, 2)
+    marked = x[..., 1].nonzero()
+    bins = np.linspace(0, steps, 11)
     for name, (model, _) in networks.items():
         (answer, _), backward = model.forward(x)
-        by_input = backward(np.ones_like(answer))[0][..., 0]
-        owed.plot(marked[1], by_input[marked], ".", ms=4, label=name)
-    owed.set(title="after training: d answer / d number", xlabel="step t of a marked number")
-    owed.axhline(1.0, color="grey", lw=0.8)
+        by_number = backward(np.ones_like(answer))[0][..., 0][marked]
+        sums, counts = (np.histogram(marked[1], bins, weights=each)[0] for each in (by_number, None))
+        owed.plot((bins[1:] + bins[:-1]) / 2, sums / counts, "o-", ms=4, label=name)
+    owed.axhline(1.0, color="grey", lw=1, ls=":", label="wanted")
+    owed.set(xlim=(0, steps), xlabel="step t of a marked number", ylabel="d answer / d number", ylim=(-0.1, 1.3))
+    owed.set_title("What the answer owes to a marked number", fontsize=10)
+    owed.legend(frameon=False, loc="center left", bbox_to_anchor=(0, 0.35))
     figure.savefig(file, dpi=75)
+    return figure
 
 
 def main():

@@ -5,6 +5,7 @@ import tarfile
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 FOLDER = Path(__file__).parents[1] / "examples"
@@ -143,7 +144,16 @@ def test_exercises():
     assert len(written) == 120
 
 
-def test_long_memory():
-    found, chance, batches, *_ = example("long_memory").train("adding", "gru", 15, batches=300, verbose=False)
+def test_long_memory(tmp_path):
+    memory = example("long_memory")
+    found, chance, batches, *networks = memory.train("adding", "gru", 15, batches=300, verbose=False)
     assert batches <= 300
     assert found < 0.1 * chance
+    pytest.importorskip("matplotlib", reason="draws")
+    figure = memory.picture(tmp_path / "memory.png", {"GRU, solved": networks}, 15)
+    assert (tmp_path / "memory.png").read_bytes().startswith(b"\x89PNG")
+    at_first, trained, owed = (axes.lines[0].get_ydata() for axes in figure.axes)
+    assert len(at_first) == len(trained) == 15
+    assert (at_first != trained).any()
+    # The answer is the sum of the marked numbers: what it owes to each is 1.
+    assert abs(owed[np.isfinite(owed)].mean() - 1) < 0.15

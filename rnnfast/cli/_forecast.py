@@ -73,8 +73,10 @@ def add_parser(kinds: argparse._SubParsersAction) -> argparse.ArgumentParser:
 
 def train(args: argparse.Namespace) -> int:
     """Train, save and measure."""
+    from rnnfast.cli._tables import read_series
+
     check_output(args.output)
-    names, series = _read(args.file, args.column, "--column")
+    names, series, _ = read_series(args.file, args.column, "--column")
     held_out = math.ceil(len(series) * args.held_out)
     if held_out and held_out < args.horizon:
         raise CommandError(f"{args.file}: {held_out} rows are held out, too few for a horizon of {args.horizon}")
@@ -112,7 +114,9 @@ def train(args: argparse.Namespace) -> int:
 
 def predict(model: Any, columns: dict[str, Any], args: argparse.Namespace) -> None:
     """Write what follows the last row."""
-    names, series = _read(args.file, columns.get("columns"))
+    from rnnfast.cli._tables import read_series
+
+    names, series, _ = read_series(args.file, columns.get("columns"))
     with bad_input():
         told = model.predict(series).reshape(model.horizon, len(names), -1)
     heads = [f"{name}{_mark(quantile)}" for name in names for quantile in model.quantiles or [None]]
@@ -124,7 +128,9 @@ def predict(model: Any, columns: dict[str, Any], args: argparse.Namespace) -> No
 
 def evaluate(model: Any, columns: dict[str, Any], args: argparse.Namespace) -> None:
     """Print the errors of forecasts from every row that has a window before it."""
-    names, series = _read(args.file, columns.get("columns"))
+    from rnnfast.cli._tables import read_series
+
+    names, series, _ = read_series(args.file, columns.get("columns"))
     season = columns.get("season", 1)
     with bad_input():
         figures = _measure(model, series, max(model.window, season), names, season)
@@ -133,20 +139,6 @@ def evaluate(model: Any, columns: dict[str, Any], args: argparse.Namespace) -> N
 
 def _mark(quantile: float | None) -> str:
     return "" if quantile is None else f"_q{quantile:g}"
-
-
-def _read(path: str, chosen: list[str] | None, option: str | None = None) -> tuple[list[str], np.ndarray]:
-    """The columns' names, and their values (T, F); without a choice or an option to make one, all that are numbers."""
-    from rnnfast.cli._tables import numbers, numeric, read_table, whole
-
-    with bad_input():
-        table = read_table(path)
-        names = numeric(table) if chosen is None else chosen
-        if not names:
-            raise ValueError(f"{path}: no column holds numbers alone")
-        if option and chosen is None and len(names) > 1:
-            raise ValueError(f"{path}: columns {', '.join(map(repr, names))} hold numbers; choose with {option}")
-        return names, whole(path, numbers(path, table, names, option), names)
 
 
 def _measure(model: Any, series: np.ndarray, start: int, names: list[str], season: int) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from rnnfast.cli._arguments import bad_input
 from rnnfast.data import read_csv, read_text
 
 _BETWEEN_FIELDS = ",;\t"
@@ -48,6 +49,28 @@ def whole(path: str, values: np.ndarray, names: Sequence[str]) -> np.ndarray:
 def numeric(table: dict[str, Any]) -> list[str]:
     """Names of the columns of numbers."""
     return [name for name, values in table.items() if not isinstance(values, list)]
+
+
+def read_series(
+    path: str, chosen: Sequence[str] | None, option: str | None = None, *, apart: Sequence[str] = ()
+) -> tuple[list[str], np.ndarray, dict[str, Any]]:
+    """The names of the columns of a series, their values (T, F), and the whole table.
+
+    Without a choice it is all columns of numbers but those kept `apart`: one, where there is an option to choose by.
+
+    Raises
+    ------
+    CommandError
+        When the file is no such table, or a number is missing.
+    """
+    with bad_input():
+        table = read_table(path)
+        names = [name for name in numeric(table) if name not in apart] if chosen is None else list(chosen)
+        if not names:
+            raise ValueError(f"{path}: no column holds numbers alone")
+        if option and chosen is None and len(names) > 1:
+            raise ValueError(f"{path}: columns {', '.join(map(repr, names))} hold numbers; choose with {option}")
+        return names, whole(path, numbers(path, table, names, option), names), table
 
 
 def _hint(option: str | None) -> str:

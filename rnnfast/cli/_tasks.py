@@ -13,7 +13,13 @@ from typing import Any, NamedTuple
 from rnnfast.cli._arguments import CommandError, bad_input, integer, number
 from rnnfast.cli._results import say, show
 
-TASKS = {"LanguageModel": "_text", "Classifier": "_classify", "Tagger": "_tag", "Forecaster": "_forecast"}
+TASKS = {
+    "LanguageModel": "_text",
+    "Classifier": "_classify",
+    "Tagger": "_tag",
+    "Forecaster": "_forecast",
+    "AnomalyDetector": "_anomalies",
+}
 """The module of each kind of model."""
 
 _COLUMNS = "columns"
@@ -75,17 +81,13 @@ def conclude(
     headline: Callable[[dict[str, Any]], str],
 ) -> int:
     """Save a trained estimator with its columns, and show how it does on what was held out."""
-    from rnnfast import files
-
     epochs = len(model.history_.epoch)
     if model.history_.interrupted:
         say(args, f"interrupted after {epochs} whole epochs; this is the model so far")
     values: dict[str, Any] = {"output": args.output, "epochs": epochs}
     text = f"saved {args.output}"
     with bad_input():
-        model.save(args.output)
-        network, extra = files.load_with_extra(args.output)
-        files.save(network, args.output, extra={**extra, _COLUMNS: columns})
+        model.save(args.output, extra={_COLUMNS: columns})
         if args.held_out:
             values["held_out"] = measure()
             text += f", held-out {headline(values['held_out'])}"

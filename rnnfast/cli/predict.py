@@ -20,7 +20,8 @@ def add_parser(subparsers: argparse._SubParsersAction) -> argparse.ArgumentParse
         "predict",
         help="label, tag or continue a file with a trained model",
         description="Say what a trained model makes of a file: labels of a table's rows, tags of a CoNLL file's words, "
-        "or what follows a series. The file has the columns of the one that was trained on; labels may be missing.",
+        "what follows a series, or which of its steps are strange. The file has the columns of the one that was "
+        "trained on; labels may be missing.",
         epilog=_EXAMPLES,
     )
     parser.add_argument("model", metavar="MODEL", help="file written by `rnnfast train`, or by an estimator's `save`")

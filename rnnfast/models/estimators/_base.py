@@ -2,7 +2,7 @@
 
 import contextlib
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Self
 
 import numpy as np
@@ -125,10 +125,16 @@ class Estimator:
         """Take up what `_state` gave; what does not fit the network is an error of any kind."""
         raise NotImplementedError
 
-    def save(self, path: Any) -> None:
+    def save(self, path: Any, *, extra: Mapping[str, Any] | None = None) -> None:
         """Write network, arguments and all that was learnt to a safetensors file (see `rnnfast.files.save`).
 
         A seed that is a Generator is not kept.
+
+        Parameters
+        ----------
+        path : path
+        extra : mapping, optional
+            More to keep, as JSON can hold it: `rnnfast.files.load_with_extra` gives it back beside the network.
 
         Raises
         ------
@@ -140,7 +146,7 @@ class Estimator:
         self._fitted()
         params = {name: _to_json(value) for name, value in self.get_params().items()}
         kept = {"class": type(self).__name__, "params": params, "state": self._state()}
-        files.save(self.network, path, extra={_EXTRA: kept})
+        files.save(self.network, path, extra={**(extra or {}), _EXTRA: kept})
 
     @classmethod
     def load(cls, path: Any) -> Self:

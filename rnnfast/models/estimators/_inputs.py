@@ -106,23 +106,25 @@ class Inputs:
             return [], self.size
         return [Embedding(self.size, embedding_dim, dtype=dtype, seed=rng)], embedding_dim
 
-    def to_json(self) -> dict[str, Any]:
-        """What `from_json` rebuilds this from."""
+    def to_json(self, given: WordVocabulary | None) -> dict[str, Any]:
+        """What `from_json` rebuilds this from; a vocabulary that was given is left to who gave it."""
+        vocabulary = None if self.vocabulary is given else self.vocabulary
         return {
             "kind": self.kind,
             "size": self.size,
-            "vocabulary": None if self.vocabulary is None else self.vocabulary.to_dict(),
+            "vocabulary": None if vocabulary is None else vocabulary.to_dict(),
             "scaler": None if self.scaler is None else self.scaler.to_dict(),
         }
 
     @classmethod
-    def from_json(cls, saved: dict[str, Any]) -> "Inputs":
+    def from_json(cls, saved: dict[str, Any], given: WordVocabulary | None) -> "Inputs":
         """What `to_json` gave."""
         vocabulary, scaler = saved["vocabulary"], saved["scaler"]
+        own = given if saved["kind"] == "words" else None
         found = cls(
             saved["kind"],
             saved["size"],
-            None if vocabulary is None else WordVocabulary.from_dict(vocabulary),
+            own if vocabulary is None else WordVocabulary.from_dict(vocabulary),
             None if scaler is None else StandardScaler.from_dict(scaler),
         )
         if found.kind not in ("words", "ids", "series", "vectors") or (found.kind == "words") != bool(found.vocabulary):

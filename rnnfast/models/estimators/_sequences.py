@@ -172,10 +172,11 @@ class SequenceEstimator(Estimator):
         return [Dropout(self.dropout), scores] if self.dropout else [scores]
 
     def _state(self) -> dict[str, Any]:
-        return {"inputs": self._inputs.to_json(), "labels": self._labels.to_json()}
+        return {"inputs": self._inputs.to_json(self.vocabulary), "labels": self._labels.to_json()}
 
     def _restore(self, state: dict[str, Any]) -> None:
-        self._inputs, self._labels = Inputs.from_json(state["inputs"]), Labels.from_json(state["labels"])
+        self._inputs = Inputs.from_json(state["inputs"], self.vocabulary)
+        self._labels = Labels.from_json(state["labels"])
         first = self.network.layers[0]
         size = first.num_embeddings if self._inputs.kind in ("words", "ids") else first.input_size  # type: ignore
         width = self.network.output_shape(("B", "T", size))[-1]

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from rnnfast import Classifier, Tagger
-from rnnfast.data import pad
+from rnnfast import Classifier, Tagger, files
+from rnnfast.data import WordVocabulary, pad
 from rnnfast.decoding import viterbi
 
 
@@ -108,6 +108,20 @@ def test_files_seeds_and_params(tmp_path, output):
         assert np.array_equal(a, b)
     with pytest.raises(ValueError, match="it is a Tagger, not a Classifier"):
         Classifier.load(tmp_path / "model.safetensors")
+
+
+def test_a_file_holds_a_vocabulary_once_and_what_else_is_wanted(tmp_path):
+    vocabulary, path = WordVocabulary(["zebra", "b"]), tmp_path / "model.safetensors"
+    for given in (vocabulary, None):
+        model = small(vocabulary=given).fit([["zebra", "b"], ["b"]], [["A", "B"], ["B"]], epochs=1)
+        model.save(path, extra={"licence": "free"})
+        assert path.read_bytes().count(b"zebra") == 1
+        assert files.load_with_extra(path)[1]["licence"] == "free"
+        loaded = Tagger.load(path)
+        assert (loaded.vocabulary, loaded.vocabulary_) == (given, model.vocabulary_)
+        assert np.array_equal(loaded.predict_proba([["zebra"]])[0], model.predict_proba([["zebra"]])[0])
+    with pytest.raises(TypeError, match="not JSON serializable"):
+        model.save(path, extra={"licence": object()})
 
 
 X, Y = [["a", "b"], ["c"]], [["A", "B"], ["C"]]
