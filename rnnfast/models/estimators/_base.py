@@ -83,18 +83,7 @@ class Estimator:
 
     def _recurrent(self, input_size: int, rng: np.random.Generator, **options: Any) -> Any:
         """The recurrent layers that the parameters ask for."""
-        if self.cell not in CELLS:
-            raise ValueError(f"cell must be one of {', '.join(map(repr, CELLS))}, got {self.cell!r}")
-        return CELLS[self.cell](
-            input_size,
-            self.hidden_size,
-            self.num_layers,
-            dropout=self.dropout,
-            recurrent_dropout=self.recurrent_dropout,
-            dtype=self.dtype,
-            seed=rng,
-            **options,
-        )
+        return recurrent_layers(self, input_size, rng, **options)
 
     def _train(self, layers: list[Layer], rng: np.random.Generator, x: Any, y: Any, how: dict[str, Any]) -> Self:
         """Make the network, and train it by `Sequential.fit`."""
@@ -173,6 +162,22 @@ class Estimator:
         except (ValueError, TypeError, LookupError, AttributeError) as error:
             raise ValueError(f"{path}: the {cls.__name__} in it is damaged ({error})") from None
         return model
+
+
+def recurrent_layers(model: Any, input_size: int, rng: np.random.Generator, **options: Any) -> Any:
+    """The recurrent layers that an estimator's parameters ask for."""
+    if model.cell not in CELLS:
+        raise ValueError(f"cell must be one of {', '.join(map(repr, CELLS))}, got {model.cell!r}")
+    return CELLS[model.cell](
+        input_size,
+        model.hidden_size,
+        model.num_layers,
+        dropout=model.dropout,
+        recurrent_dropout=model.recurrent_dropout,
+        dtype=model.dtype,
+        seed=rng,
+        **options,
+    )
 
 
 def _to_json(value: Any) -> Any:

@@ -69,9 +69,7 @@ class Classifier(SequenceEstimator):
         self.scale, self.dtype, self.seed = scale, dtype, seed
 
     def _tail(self, features: int, rng: np.random.Generator) -> list[Layer]:
-        if self.pooling not in _POOLING:
-            raise ValueError(f"pooling must be one of {', '.join(map(repr, _POOLING))}, got {self.pooling!r}")
-        return [_POOLING[self.pooling](), *self._output(features, rng)]
+        return [pooling_layer(self.pooling), *self._output(features, rng)]
 
     def _learn_labels(self, y: Sequence[Any]) -> Labels:
         return Labels(y)
@@ -110,3 +108,10 @@ class Classifier(SequenceEstimator):
         if len(told) != len(y) or not len(y):
             raise ValueError(f"x and y must have equally many sequences, at least one, got {len(told)} and {len(y)}")
         return float(np.mean([a == b for a, b in zip(told.tolist(), y, strict=True)]))
+
+
+def pooling_layer(pooling: str) -> Layer:
+    """What makes one vector of all steps, by its name."""
+    if pooling not in _POOLING:
+        raise ValueError(f"pooling must be one of {', '.join(map(repr, _POOLING))}, got {pooling!r}")
+    return _POOLING[pooling]()
