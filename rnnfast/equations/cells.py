@@ -13,7 +13,8 @@ from numpy.typing import ArrayLike, NDArray
 
 Array = NDArray[Any]
 Named = dict[str, Array]
-Activation = str | tuple[Any, ...]  # a name, or (name, alpha) or (name, alpha, beta)
+# A name, or (name, alpha) or (name, alpha, beta), or a function of an array.
+Activation = str | tuple[Any, ...] | Callable[[Array], Array]
 
 EPSILON = 1e-5  # of layer normalisation
 
@@ -43,7 +44,7 @@ ACTIVATIONS: dict[str, Callable[..., Array]] = {
 
 
 def activate(activation: Activation, a: ArrayLike) -> Array:
-    """An activation by its name, or by (name, alpha) or (name, alpha, beta), of `a`.
+    """An activation by its name, or by (name, alpha) or (name, alpha, beta), or itself, of `a`.
 
     Raises
     ------
@@ -55,6 +56,8 @@ def activate(activation: Activation, a: ArrayLike) -> Array:
     >>> activate("relu", [-1.0, 2.0]), activate(("leaky_relu", 0.5), [-1.0, 2.0])
     (array([0., 2.]), array([-0.5,  2. ]))
     """
+    if callable(activation):
+        return activation(np.asarray(a))
     name, *constants = (activation,) if isinstance(activation, str) else activation
     if name not in ACTIVATIONS:
         raise ValueError(f"activation must be one of {', '.join(ACTIVATIONS)}, got {name!r}")

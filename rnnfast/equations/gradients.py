@@ -30,6 +30,8 @@ SLOPES: dict[str, Callable[..., ArrayLike]] = {
 
 def activate_back(activation: Activation, a: Array, y: Array, dy: Array) -> Array:
     """d_a, of y = activate(activation, a)."""
+    if callable(activation):
+        raise ValueError("a function as activation has no slope that is known: give one of the names")
     name, *constants = (activation,) if isinstance(activation, str) else activation
     return dy * np.asarray(SLOPES[name](a, y, *constants), dy.dtype)
 

@@ -9,6 +9,7 @@ import pytest
 from equations_checks import make
 
 from rnnfast import equations
+from rnnfast.equations.gradients import activate_back
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "onnx"
 
@@ -51,6 +52,14 @@ def gates(params, x, h, count):
 def test_activations(activation, wanted):
     got = equations.activate(activation, [-2.0, -0.5, 0.0, 1.0, 4.0])
     assert checks.max_error(got, np.array(wanted)) < 1e-15
+
+
+def test_an_activation_may_be_a_function():
+    params = {"weight_ih": np.array([[2.0]]), "weight_hh": np.array([[0.5]])}
+    named = equations.step("rnn", params, [[3.0]], [[4.0]], activation=lambda a: a**2, clip=7.0)
+    assert named["h"].tolist() == [[49.0]]
+    with pytest.raises(ValueError, match="a function as activation has no slope"):
+        activate_back(np.exp, *np.ones((3, 1)))
 
 
 def test_activations_of_huge_numbers():

@@ -1,0 +1,143 @@
+"""RNN, LSTM and GRU for the onnx package's reference evaluator: our kernels, and for rare activations our equations."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from onnx.reference import ReferenceEvaluator
+from onnx.reference.op_run import OpRun
+
+from rnnfast import equations, ops
+from rnnfast._backend import in_numpy
+from rnnfast.interop.onnx import _node
+from rnnfast.interop.onnx._control import Loop, Scan
+from rnnfast.interop.onnx._node import RecurrentNode
+
+Array = np.ndarray
+
+
+class _Weights(NamedTuple):
+    """The weights of a node, as they were given and as the kernels take them."""
+
+    node: RecurrentNode
+    dtype: np.dtype
+    in_numpy: bool
+    given: tuple[Any, ...]
+    copies: tuple[Any, ...]
+    params: list[dict[str, Array]]
+    packed: list[Any]
+
+    def hold(self, node: RecurrentNode, dtype: np.dtype, given: tuple[Any, ...]) -> bool:
+        """Whether these are those weights."""
+        if (node, dtype, in_numpy()) != (self.node, self.dtype, self.in_numpy):
+            return False
+        return all(map(_same, given, self.given, self.copies))
+
+
+def _same(given: Any, before: Any, copy: Any) -> bool:
+    # What cannot be written to, within the evaluator, is a constant of the model.
+    if given is before and (given is None or not given.flags.writeable):
+        return True
+    return given is not None and copy is not None and given.dtype == copy.dtype and np.array_equal(given, copy)
+
+
+class _Recurrent(OpRun):
+    op_domain = ""
+    _kept: _Weights | None = None
+
+    def _run(self, X: Array, W: Array, R: Array, *rest: Any, **attributes: Any) -> tuple[Array, ...]:
+        kind = type(self).__name__
+        where = f"{kind} {self.onnx_node.name!r:.80}"
+        node = _node.read(kind, attributes, where)
+        B, lengths, h0, c0, P = (*rest, *[None] * 5)[:5]
+        weights = self._weights(node, X, (W, R, B, P))
+        x = X if node.layout else np.swapaxes(X, 0, 1)
+        (rows, T), D, H, dtype = x.shape[:2], len(node.directions), R.shape[2], weights.dtype
+        if x.shape[2] != W.shape[2]:
+            raise ValueError(f"{where}: X must have {W.shape[2]} features, as W has, got shape {X.shape}")
+        if lengths is not None:
+            lengths = ops.sequence_lengths(lengths, (rows, T))
+        initial = [_initial(each, name, node, (D, rows, H)) for each, name in ((h0, "initial_h"), (c0, "initial_c"))]
+        y = np.empty((T, D, rows, H), dtype)
+        final = [np.empty((D, rows, H), dtype) for _ in "hc"[: 1 + (node.cell == "lstm")]]
+        for d, reverse in enumerate(node.directions):
+            state = [None if each is None else each[d].astype(dtype) for each in initial[: len(final)]]
+            state = [np.zeros((rows, H), dtype) if each is None else each for each in state]
+            start = tuple(state) if node.cell == "lstm" else state[0]
+            out, packed = y[:, d].swapaxes(0, 1), weights.packed[d]
+            if packed is None:
+                how = node.formulas(d, P is not None)
+                params = weights.params[d]
+                out[...], last = equations.run(node.cell, params, x, start, lengths=lengths, reverse=reverse, **how)
+                for target, value in zip(final, last if node.cell == "lstm" else [last], strict=True):
+                    target[d] = value
+            else:
+                how = node.options(d, P is not None) or {}
+                places = tuple(each[d] for each in final)
+                ops.forward(
+                    node.cell,
+                    None,
+                    x,
+                    start,
+                    lengths=lengths,
+                    reverse=reverse,
+                    out=out,
+                    packed=packed,
+                    final=places,
+                    **how,
+                )
+        if lengths is not None:
+            for each in final:
+                each[:, lengths == 0] = 0  # as ONNX Runtime has it
+        if node.layout:
+            y, final = y.transpose(2, 0, 1, 3), [each.swapaxes(0, 1) for each in final]
+        return tuple(each.astype(X.dtype, copy=False) for each in (y, *final))
+
+    def _weights(self, node: RecurrentNode, X: Array, given: tuple[Any, ...]) -> _Weights:
+        dtype = np.dtype(np.float64 if X.dtype == np.float64 else np.float32)
+        kept = self._kept
+        if kept is not None and kept.hold(node, dtype, given):
+            return kept
+        if X.ndim != 3:
+            raise ValueError(f"{node.where}: X must have three axes, got shape {X.shape}")
+        node.check(*given)
+        wide: list[Any] = [None if each is None else np.array(each, dtype) for each in given]
+        params, packed = [], []
+        for d in range(len(node.directions)):
+            params.append(node.one_bias(node.ours(*wide, direction=d)))
+            options = node.options(d, given[3] is not None)
+            packed.append(None if options is None else ops.pack(node.cell, params[d], **options))
+        copies = tuple(None if each is None else each.copy() for each in given)
+        # One assignment: another thread sees the old weights or the new ones, each of which are whole.
+        self._kept = found = _Weights(node, dtype, in_numpy(), given, copies, params, packed)
+        return found
+
+
+def _initial(given: Any, name: str, node: RecurrentNode, shape: tuple[int, ...]) -> Any:
+    """An initial state as (D, B, H)."""
+    if given is None:
+        return None
+    wanted = (shape[1], shape[0], shape[2]) if node.layout else shape
+    if given.shape != wanted:
+        raise ValueError(f"{node.where}: {name} must have shape {wanted}, got {given.shape}")
+    return given.swapaxes(0, 1) if node.layout else given
+
+
+class RNN(_Recurrent):
+    """Elman's network."""
+
+
+class GRU(_Recurrent):
+    """The gated recurrent unit."""
+
+
+class LSTM(_Recurrent):
+    """Long short-term memory."""
+
+
+class Evaluator(ReferenceEvaluator):
+    """The onnx package's evaluator with our recurrent operators, in branches, loops and functions too."""
+
+    def __init__(self, proto: Any, opsets: Any = None, *, new_ops: Any = None, **options: Any):
+        super().__init__(proto, opsets, new_ops=[RNN, GRU, LSTM, Loop, Scan, *(new_ops or ())], **options)
+        for array in self.rt_inits_.values():
+            array.setflags(write=False)
