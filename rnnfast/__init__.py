@@ -17,7 +17,7 @@ _names = {
     ],
     "rnnfast.models": [
         *("Decoder", "Encoder", "Graph", "LanguageModel", "Seq2Seq", "Sequential"),
-        *("AnomalyDetector", "Classifier", "Forecaster", "Tagger"),
+        *("AnomalyDetector", "Captioner", "Classifier", "Forecaster", "Tagger", "Translator"),
     ],
     "rnnfast.training": [
         *("SGD", "Adam", "AdamW", "RMSprop", "EMA", "History", "Buckets", "TokenBudget"),

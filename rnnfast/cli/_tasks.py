@@ -17,6 +17,7 @@ TASKS = {
     "LanguageModel": "_text",
     "Classifier": "_classify",
     "Tagger": "_tag",
+    "Translator": "_translate",
     "Forecaster": "_forecast",
     "AnomalyDetector": "_anomalies",
 }

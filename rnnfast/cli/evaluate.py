@@ -13,6 +13,7 @@ _EXAMPLES = """examples:
   rnnfast evaluate names.safetensors test.conll    accuracy of tags, F1 of whole entities
   rnnfast evaluate sales.safetensors sales.csv     errors of forecasts from every row, beside those of a naive one
   rnnfast evaluate sensors.safetensors test.csv    precision and recall of strange rows, where a column names them
+  rnnfast evaluate fr.safetensors test.tsv         texts that are right, rate of errors, BLEU
   rnnfast evaluate book.safetensors other.txt      perplexity per character"""
 
 

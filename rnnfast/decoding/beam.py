@@ -58,6 +58,7 @@ def beam_search(
     n_best: int = 1,
     length_penalty: str = "none",
     alpha: float = 0.6,
+    coverage_penalty: float = 0.0,
     early_stopping: bool = False,
     max_length: int = 100,
     min_length: int = 0,
@@ -82,6 +83,9 @@ def beam_search(
         ((5 + n) / 6)^alpha (Wu et al. 2016, arXiv:1609.08144, equation 14).
     alpha : float
         Of "wu", at least 0.
+    coverage_penalty : float
+        beta, at least 0: of what has ended, beta sum_j log(min(sum_i a_ij, 1)) is added to the score, where step i
+        looked at place j of the source by a_ij (the same equation). It sinks translations that leave something out.
     early_stopping : bool
         Whether a row ends when beam_size hypotheses have. Otherwise it ends when no beginning can lead to a better one
         than the n_best found, which costs more steps where a penalty favours length.
@@ -111,6 +115,8 @@ def beam_search(
         raise ValueError(f"n_best must be at most beam_size, {beam_size}, got {n_best}")
     limits = check_limits(model, min_length, max_length, stop)
     penalty = _penalty(length_penalty, alpha)
+    if not 0 <= coverage_penalty < math.inf:
+        raise ValueError(f"coverage_penalty must be a finite number of at least 0, got {coverage_penalty!r}")
     tokens, state = model.start(batch)
     sentences = np.arange(len(tokens))
     ended: list[list[_Ended]] = [[] for _ in sentences]
@@ -118,9 +124,12 @@ def beam_search(
     scores = np.zeros((len(sentences), 1))
     trellis = _Trellis()
 
-    def end(sentence: int, row: int, log_probability: float, length: int) -> None:
+    def end(sentence: int, row: int, log_probability: float, length: int, last: Array | None) -> None:
         counts[sentence] += 1
-        found = log_probability / penalty(length), -int(counts[sentence]), log_probability
+        score = log_probability / penalty(length)
+        if coverage_penalty:
+            score += coverage_penalty * _coverage(trellis.trace(row)[1], None if last is None else last[row])
+        found = score, -int(counts[sentence]), log_probability
         if len(ended[sentence]) < n_best:
             heapq.heappush(ended[sentence], _Ended(*found, *trellis.trace(row)))
         elif found[0] > ended[sentence][0].score:
@@ -133,7 +142,7 @@ def beam_search(
         rows, values, tokens = _best(scores, log_probs, beam_size, limits.stop is not None)
         is_stop = tokens == limits.stop if limits.stop is not None else np.zeros(tokens.shape, bool)
         for i, j in zip(*np.nonzero(is_stop[:, :beam_size] & np.isfinite(values[:, :beam_size])), strict=True):
-            end(int(sentences[i]), int(rows[i, j]), float(values[i, j]), place + 1)
+            end(int(sentences[i]), int(rows[i, j]), float(values[i, j]), place + 1, weights)
         # Stably, so that what goes on stays in order.
         on = np.argsort(is_stop, axis=1, kind="stable")[:, : min(beam_size, int((~is_stop).sum(axis=1).min()))]
         rows, scores, tokens = (np.take_along_axis(each, on, axis=1) for each in (rows, values, tokens))
@@ -152,7 +161,7 @@ def beam_search(
         width = scores.shape[1]
         for number, total in enumerate(scores.ravel().tolist()):
             if total > -math.inf:
-                end(int(sentences[number // width]), number, total, limits.steps)
+                end(int(sentences[number // width]), number, total, limits.steps, None)
     elif not limits.steps:
         return [[Hypothesis(np.zeros(0, np.int64), 0.0, 0.0, None)] for _ in sentences]
     return [[_hypothesis(each) for each in sorted(row, key=lambda e: (-e.score, -e.order))] for row in ended]
@@ -178,6 +187,16 @@ def _best(scores: Array, log_probs: Array, beam_size: int, with_stop: bool) -> t
 def _is_over(ended: list[_Ended], n_best: int, bound: float) -> bool:
     """Whether nothing that goes on can be better than the worst of the best: log-probabilities only fall."""
     return len(ended) == n_best and ended[0].score >= bound
+
+
+def _coverage(looked: Array | None, last: Array | None) -> float:
+    """The sum over places of log(min(coverage, 1)), of attention (T, S) and of the last step (S,); 0 at best."""
+    rows = [*([] if looked is None else looked), *([] if last is None else [last])]
+    if not rows:
+        raise ValueError("coverage_penalty needs a model that says where it looks: a Seq2Seq with attention")
+    coverage = np.stack(rows).sum(axis=0, dtype=np.float64)
+    # Nothing at all is what padding gets.
+    return float(np.log(np.minimum(coverage[coverage > 0], 1)).sum())
 
 
 def _hypothesis(ended: _Ended) -> Hypothesis:

@@ -1,8 +1,8 @@
 """One hypothesis a row: the likeliest token at each step, or one drawn."""
 
 import math
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -41,8 +41,7 @@ def greedy(
     >>> [len(each.tokens) for each in greedy(model, [[3], [4, 1]], max_length=5)]
     [5, 5]
     """
-    limits = check_limits(model, min_length, max_length, stop)
-    return _walk(model, batch, lambda log_probs, rows: log_probs.argmax(axis=1), limits)
+    return _collect(model, batch, _likeliest, check_limits(model, min_length, max_length, stop))
 
 
 def sample(
@@ -85,10 +84,68 @@ def sample(
     ValueError
         For arguments out of range.
     """
-    check_sampling(temperature, top_k, top_p)
+    choose = _chooser(temperature, top_k, top_p, seed)
+    return _collect(model, batch, choose, check_limits(model, min_length, max_length, stop))
+
+
+def stream_tokens(
+    model: Steps,
+    batch: Any,
+    *,
+    temperature: float = 0.0,
+    top_k: int | None = None,
+    top_p: float = 1.0,
+    seed: int | Sequence[int] | None = None,
+    max_length: int = 100,
+    min_length: int = 0,
+    stop: int | None = None,
+) -> Iterator[Array]:
+    """Give tokens as they are written, one of each row at a time: for a reader who does not want to wait.
+
+    Parameters
+    ----------
+    model, batch, temperature, top_k, top_p, seed, max_length, min_length, stop
+        As of `sample`; the temperature 0 that it has at first takes the likeliest token, as `greedy`.
+
+    Yields
+    ------
+    numpy.ndarray of int64 (B,)
+        The next token of each row, -1 of those that have ended. The end comes when all have.
+
+    Raises
+    ------
+    ValueError
+        For arguments out of range; before the first token.
+
+    Examples
+    --------
+    >>> import rnnfast as rf
+    >>> for tokens in stream_tokens(rf.LanguageModel(10, seed=0), [[3], [4, 1]], max_length=2):
+    ...     print(tokens.shape)
+    (2,)
+    (2,)
+    """
+    choose = _chooser(temperature, top_k, top_p, seed)
     limits = check_limits(model, min_length, max_length, stop)
+
+    def tokens() -> Iterator[Array]:
+        begun = model.start(batch)
+        rows = len(begun[0])
+        for step in _walk(model, begun, choose, limits):
+            on = step.goes_on
+            if on.any():
+                found = np.full(rows, -1, np.int64)
+                found[step.rows[on]] = step.tokens[on]
+                yield found
+
+    return tokens()
+
+
+def _chooser(temperature: float, top_k: int | None, top_p: float, seed: Any) -> Callable[[Array, Array], Array]:
+    """What chooses a token (N,) of log-probabilities (N, V), for the rows of these numbers."""
+    check_sampling(temperature, top_k, top_p)
     if temperature == 0:
-        return _walk(model, batch, lambda log_probs, rows: log_probs.argmax(axis=1), limits)
+        return _likeliest
     generators: dict[int, np.random.Generator] = {}
     several = seed is not None and not isinstance(seed, (int, np.integer))
     entropy: Any = np.random.SeedSequence().entropy if seed is None else seed
@@ -103,7 +160,11 @@ def sample(
             raise ValueError(f"seed must hold one number for each row, got {len(entropy)}")
         return draw(log_probs, np.array([uniform(row) for row in rows.tolist()]), temperature, top_k, top_p)
 
-    return _walk(model, batch, choose, limits)
+    return choose
+
+
+def _likeliest(log_probs: Array, rows: Array) -> Array:
+    return log_probs.argmax(axis=1)
 
 
 def check_sampling(temperature: float, top_k: int | None, top_p: float) -> None:
@@ -141,13 +202,24 @@ def _nucleus(log_probs: Array, temperature: float, top_k: int | None, top_p: flo
     return order, heights
 
 
-def _walk(model: Steps, batch: Any, choose: Callable[[Array, Array], Array], limits: Limits) -> list[Hypothesis]:
+class _Step(NamedTuple):
+    """What one step wrote."""
+
+    rows: Array
+    """Numbers of the rows that were not at their end."""
+    tokens: Array
+    scores: Array
+    weights: Array | None
+    goes_on: Array
+    """Of each of these rows, whether the token was another than the stop."""
+
+
+def _walk(
+    model: Steps, begun: tuple[Array, Any], choose: Callable[[Array, Array], Array], limits: Limits
+) -> Iterator[_Step]:
     """Write all rows, each until its stop; rows that have ended leave the batch."""
-    tokens, state = model.start(batch)
+    tokens, state = begun
     rows = np.arange(len(tokens))
-    written: list[list[int]] = [[] for _ in rows]
-    looked: list[list[Array]] = [[] for _ in rows]
-    scores = np.zeros(len(rows))
     for place in range(limits.steps):
         if not len(rows):
             break
@@ -156,17 +228,28 @@ def _walk(model: Steps, batch: Any, choose: Callable[[Array, Array], Array], lim
             tokens = np.full(len(rows), limits.stop)
         else:
             tokens = choose(log_probs, rows)
-        scores[rows] += log_probs[np.arange(len(rows)), tokens]
         goes_on = tokens != limits.stop if limits.stop is not None else np.ones(len(rows), bool)
-        for i in np.flatnonzero(goes_on):
-            written[rows[i]].append(int(tokens[i]))
-            if weights is not None:
-                looked[rows[i]].append(weights[i].copy())
+        yield _Step(rows, tokens, log_probs[np.arange(len(rows)), tokens], weights, goes_on)
         if not goes_on.all():
             left = np.flatnonzero(goes_on)
             rows, tokens = rows[left], tokens[left]
             if len(left):
                 state = model.reorder(state, left)
+
+
+def _collect(model: Steps, batch: Any, choose: Callable[[Array, Array], Array], limits: Limits) -> list[Hypothesis]:
+    """What a walk has written for each row."""
+    begun = model.start(batch)
+    count = len(begun[0])
+    written: list[list[int]] = [[] for _ in range(count)]
+    looked: list[list[Array]] = [[] for _ in range(count)]
+    scores = np.zeros(count)
+    for step in _walk(model, begun, choose, limits):
+        scores[step.rows] += step.scores
+        for i in np.flatnonzero(step.goes_on):
+            written[step.rows[i]].append(int(step.tokens[i]))
+            if step.weights is not None:
+                looked[step.rows[i]].append(step.weights[i].copy())
     return [
         Hypothesis(np.array(each, np.int64), float(score), float(score), np.array(places) if places else None)
         for each, score, places in zip(written, scores, looked, strict=True)

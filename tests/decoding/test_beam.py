@@ -110,3 +110,44 @@ def test_a_model_that_gives_nan_is_told():
     model.log_probs = lambda history: np.full(4, np.nan)
     with pytest.raises(FloatingPointError, match="nan at step 0"):
         beam_search(model, [1])
+
+
+class Looking(Table):
+    """Looks at three places of a source, the third of them padding, by what was written."""
+
+    class State(list):
+        weights: np.ndarray
+
+    def looks(self, history):
+        weights = np.random.default_rng([9, *history]).dirichlet([0.5, 0.5])
+        return np.array([*weights, 0.0])
+
+    def step(self, tokens, state):
+        log_probs, state = super().step(tokens, state)
+        found = self.State(state)
+        found.weights = np.array([self.looks(history) for history in state]).reshape(-1, 3)
+        return log_probs, found
+
+
+def test_coverage_is_weighed():
+    model, beta = Looking(3, 0), 0.7
+    rows = beam_search(
+        model, [7, 8], beam_size=81, n_best=5, length_penalty="wu", alpha=0.9, coverage_penalty=beta, max_length=4
+    )
+    orders = []
+    for kind, row in zip([7, 8], rows, strict=True):
+        every = []
+        for total, tokens in model.every_sequence(kind, 0, 4):
+            steps = [model.looks((kind, *tokens[:i])) for i in range(len(tokens) + 1)]
+            missing = np.log(np.minimum(np.sum(steps, axis=0)[:2], 1)).sum()
+            every.append((total / ((6 + len(tokens)) / 6) ** 0.9 + beta * missing, tokens))
+        best = sorted(every, reverse=True)[:5]
+        orders.append([tokens for _, tokens in best])
+        assert [tuple(each.tokens.tolist()) for each in row] == orders[-1]
+        assert np.allclose([each.score for each in row], [score for score, _ in best], rtol=0, atol=1e-12)
+    without = beam_search(model, [7, 8], beam_size=81, n_best=5, length_penalty="wu", alpha=0.9, max_length=4)
+    assert [[tuple(each.tokens.tolist()) for each in row] for row in without] != orders
+    with pytest.raises(ValueError, match="says where it looks"):
+        beam_search(Table(3, 0), [7], coverage_penalty=1.0, max_length=2)
+    with pytest.raises(ValueError, match="coverage_penalty must be a finite number"):
+        beam_search(model, [7], coverage_penalty=-1.0)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from seq2seq_checks import Table
 
-from rnnfast.decoding import greedy, sample
+from rnnfast.decoding import greedy, sample, stream_tokens
 from rnnfast.models import LanguageModel
 
 
@@ -102,3 +102,20 @@ def test_language_models(cell):
     assert {2} & {int(e) for each in greedy(model, prompts, stop=2, max_length=20) for e in each.tokens} == set()
     with pytest.raises(ValueError, match="prompt is empty"):
         greedy(model, [[1], []])
+
+
+@pytest.mark.parametrize("how", [{}, {"temperature": 0.7, "top_k": 3, "seed": [4, 5, 6, 7, 8]}])
+def test_tokens_come_one_by_one(how):
+    model, kinds = Table(5, 1, spread=2.0), [0, 3, 3, 1, 8]
+    steps = list(stream_tokens(model, kinds, max_length=6, **how))
+    wanted = (sample if how else greedy)(model, kinds, max_length=6, **how)
+    assert len(steps) == max(len(each.tokens) for each in wanted)
+    for column, each in zip(np.stack(steps, axis=1), wanted, strict=True):
+        assert column[: len(each.tokens)].tolist() == each.tokens.tolist()
+        assert (column[len(each.tokens) :] == -1).all()
+    seen = []
+    model.step = lambda tokens, state, step=model.step: (seen.append(len(tokens)), step(tokens, state))[1]
+    next(stream_tokens(model, kinds))
+    assert seen == [5]
+    with pytest.raises(ValueError, match="temperature"):
+        stream_tokens(model, kinds, temperature=-1)

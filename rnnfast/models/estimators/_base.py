@@ -11,6 +11,7 @@ from rnnfast import files
 from rnnfast.data.words import WordVocabulary
 from rnnfast.layers import GRU, LSTM, RNN
 from rnnfast.layers._base import Layer
+from rnnfast.models._network import Network
 from rnnfast.models.sequential import Sequential
 from rnnfast.training.history import History
 
@@ -29,7 +30,7 @@ class Estimator:
         Of the last fit.
     """
 
-    network: Sequential
+    network: Any
     history_: History
 
     # What every subclass's constructor takes.
@@ -42,6 +43,7 @@ class Estimator:
     seed: Any
 
     _sklearn_type: str | None = None
+    _network_type: type[Network] = Sequential
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """The constructor's arguments, by name.
@@ -152,7 +154,7 @@ class Estimator:
         kept = extra.get(_EXTRA)
         kept = kept if isinstance(kept, dict) else {}
         found = kept.get("class")
-        if found != cls.__name__ or not isinstance(network, Sequential):
+        if found != cls.__name__ or not isinstance(network, cls._network_type):
             what = f"a {found}" if isinstance(found, str) else "a model without a task"
             raise ValueError(f"{path}: it is {what}, not a {cls.__name__}")
         try:
@@ -183,6 +185,8 @@ def recurrent_layers(model: Any, input_size: int, rng: np.random.Generator, **op
 def _to_json(value: Any) -> Any:
     if isinstance(value, np.random.Generator):
         return None
+    if callable(value):
+        return "own"
     if isinstance(value, WordVocabulary):
         return {"vocabulary": value.to_dict()}
     if isinstance(value, (np.ndarray, np.generic)):
