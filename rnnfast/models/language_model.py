@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -17,8 +17,10 @@ from rnnfast.layers import GRU, LSTM, RNN, Dropout, Embedding, Linear, _check
 from rnnfast.layers._key import generator
 from rnnfast.models._ragged import as_batch
 from rnnfast.models.sequential import Sequential
-from rnnfast.training import Adam, CrossEntropy, History, train_step
-from rnnfast.training.progress import progress_bar
+from rnnfast.training import Adam, Callback, CrossEntropy, History
+from rnnfast.training._examples import Batch
+from rnnfast.training._sources import BatchSource
+from rnnfast.training.evaluate import Means, evaluate_batches
 
 _CELLS = {"lstm": LSTM, "gru": GRU, "rnn": RNN}
 _EXTRA = "language_model"
@@ -168,7 +170,8 @@ class LanguageModel:
             Seconds of training. Where they would run out first, the learning rate falls with the clock instead of
             with the steps, so that training ends both in time and well.
         callbacks : iterable
-            Functions of (epoch, logs), called after each epoch. One that returns True ends the fit.
+            Functions of (epoch, logs), called after each epoch, or others: see `Sequential.fit`. One that returns True
+            ends the fit.
         seed : None, int or numpy.random.Generator
             For dropout.
         verbose : bool
@@ -177,8 +180,8 @@ class LanguageModel:
         Returns
         -------
         History
-            `loss` (mean over the epoch, in nats a token), `perplexity` (exp of it) and `val_perplexity`. Ctrl-C ends
-            the fit, and the model keeps what it has learnt.
+            `loss` (mean over the epoch, in nats a token), `perplexity` (exp of it), `val_loss` and `val_perplexity`.
+            Ctrl-C ends the fit, and the model keeps what it has learnt.
 
         Raises
         ------
@@ -194,33 +197,19 @@ class LanguageModel:
         held_out_ids = None if held_out is None else _long_enough(self._ids(held_out, unknown="zero"))
         stream_batches(ids, batch_size, chunk)  # complains of a text that is too short before a bar appears
         steps_an_epoch = math.ceil(math.ceil((len(ids) - 1) / batch_size) / chunk)
-        loss = CrossEntropy()
-        optimizer = Adam(learning_rate, weight_decay=weight_decay, clip_norm=clip_norm, decoupled=True)
         pace = _Pace(learning_rate, epochs * steps_an_epoch, time_limit)
-        rng = generator(seed)
-        history = History()
-        try:
-            for epoch in range(epochs):
-                state, total, count, title = None, 0.0, 0, f"Epoch {epoch + 1}/{epochs}"
-                with progress_bar(len(ids) - 1, title, unit="char", verbose=verbose) as show:
-                    for x, y, lengths in stream_batches(ids, batch_size, chunk):
-                        optimizer.learning_rate = pace.learning_rate()
-                        step = train_step(self.network, x, y, loss, optimizer, lengths=lengths, state=state, rng=rng)
-                        state, total, count = step.state, total + step.loss_sum, count + step.count
-                        logs = {"loss": total / count, "perplexity": math.exp(min(total / count, 700.0))}
-                        show(step.count, logs)
-                        if pace.is_over():
-                            break
-                    if held_out_ids is not None:
-                        logs["val_perplexity"] = self.evaluate(held_out_ids)
-                    show(0, logs)
-                history.add(epoch, logs)
-                # Every callback is called, whatever the others return.
-                if any([call(epoch, logs) is True for call in callbacks]) or pace.is_over():  # noqa: C419
-                    break
-        except KeyboardInterrupt:
-            history.interrupted = True
-        return history
+        return self.network.fit(
+            _Text(ids, batch_size, chunk, pace.is_over),
+            loss="cross_entropy",
+            optimizer=Adam(learning_rate, weight_decay=weight_decay, clip_norm=clip_norm, decoupled=True),
+            epochs=epochs,
+            validation_data=None if held_out_ids is None else _Text(held_out_ids, 1, _EVALUATION_CHUNK),
+            metrics=["perplexity"],
+            callbacks=[pace, *callbacks],
+            stateful=True,
+            seed=generator(seed),
+            verbose=verbose,
+        )
 
     def evaluate(self, text: str | ArrayLike, *, batch_size: int = 1) -> float:
         """Perplexity of a text: exp of the mean negative log probability of every token but the first.
@@ -238,13 +227,9 @@ class LanguageModel:
         float
         """
         ids = _long_enough(self._ids(text, unknown="zero"))
-        loss, state, total, count = CrossEntropy(), None, 0.0, 0
-        for x, y, lengths in stream_batches(ids, batch_size, _EVALUATION_CHUNK):
-            logits, state = self.network.run(x, state, lengths=lengths)
-            mask = None if lengths is None else np.arange(x.shape[1]) < lengths[:, None]
-            loss_sum, places, _ = loss(logits, y, mask)
-            total, count = total + loss_sum, count + places
-        return math.exp(min(total / count, 700.0))
+        batches, means = _Text(ids, batch_size, _EVALUATION_CHUNK).epoch(np.random.default_rng(0)), Means({})
+        evaluate_batches(self.network, batches, CrossEntropy(), means, carries=True)
+        return math.exp(min(means.loss, 700.0))
 
     def generate(
         self,
@@ -392,7 +377,7 @@ class LanguageModel:
         return model
 
 
-class _Pace:
+class _Pace(Callback):
     """How far training has come, by steps or by the clock, and the learning rate that belongs there."""
 
     def __init__(self, highest: float, steps: int, seconds: float):
@@ -400,18 +385,42 @@ class _Pace:
         self._warm_up = min(_WARM_UP_STEPS, max(1, steps // 10))
         self._step, self._start = 0, time.monotonic()
 
-    def _progress(self) -> float:
-        return max(self._step / self._steps, (time.monotonic() - self._start) / self._seconds)
-
     def learning_rate(self) -> float:
         """The rate of the next step."""
-        progress = min(self._progress(), 1.0)
+        progress = min(1.0, max(self._step / self._steps, (time.monotonic() - self._start) / self._seconds))
         self._step += 1
         return self._highest * min(1.0, self._step / self._warm_up) * 0.5 * (1.0 + math.cos(math.pi * progress))
 
     def is_over(self) -> bool:
         """Whether the time has run out."""
         return time.monotonic() - self._start >= self._seconds
+
+    def on_train_begin(self, run: Any) -> None:
+        run.optimizer.learning_rate = self.learning_rate()
+
+    def on_batch_end(self, run: Any, logs: Mapping[str, float]) -> None:
+        run.optimizer.learning_rate = self.learning_rate()
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> bool:
+        return self.is_over()
+
+
+class _Text(BatchSource):
+    """A text in parallel streams, counted in tokens; where time runs out within an epoch, the epoch ends."""
+
+    unit = "char"
+
+    def __init__(
+        self, ids: NDArray[np.integer], batch_size: int, chunk: int, is_over: Callable[[], bool] = lambda: False
+    ):
+        super().__init__(lambda: stream_batches(ids, batch_size, chunk), None, False, None)
+        self.sequences, self._is_over = len(ids) - 1, is_over
+
+    def epoch(self, rng: np.random.Generator, skip: int = 0) -> Iterator[Batch]:
+        for batch in super().epoch(rng, skip):
+            yield batch._replace(count=batch.x.size if batch.lengths is None else int(batch.lengths.sum()))
+            if self._is_over():
+                return
 
 
 def _long_enough(ids: NDArray) -> NDArray:

@@ -25,6 +25,8 @@ class ExampleSource:
     shuffle : bool
     """
 
+    unit = "seq"
+
     def __init__(self, examples: Examples, batching: Any, shuffle: bool):
         self.examples, self.batching, self.shuffle = examples, batching, shuffle
         if not callable(batching):
@@ -65,7 +67,8 @@ class BatchSource:
         As of `Examples`.
     """
 
-    sequences = None
+    sequences: int | None = None
+    unit = "seq"
 
     def __init__(self, batches: Any, steps: int | None, shuffle: bool, target_steps: TargetSteps):
         self.batches, self.shuffle, self.target_steps = batches, shuffle, target_steps
@@ -126,7 +129,7 @@ def make_source(
     shuffle: bool,
     steps: int | None = None,
 ) -> ExampleSource | BatchSource:
-    """Arrays where there is a y, else whatever x is that yields batches."""
+    """Arrays where there is a y, else whatever x is that yields batches; or a source, as it is."""
     if y is None and isinstance(x, (np.ndarray, Mapping)):
         raise ValueError("y is missing: arrays want targets, and what gives batches gives them with each batch")
     if y is not None:
@@ -135,7 +138,7 @@ def make_source(
         return ExampleSource(Examples(x, y, lengths, weights, target_steps=target_steps), batching, shuffle)
     if lengths is not None or weights is not None:
         raise ValueError("lengths and sample_weight of batches that come one by one are given with each batch")
-    return BatchSource(x, steps, shuffle, target_steps)
+    return x if isinstance(x, BatchSource) else BatchSource(x, steps, shuffle, target_steps)
 
 
 def told(value: Any) -> str:

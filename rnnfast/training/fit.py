@@ -212,7 +212,7 @@ def _epoch(
 ) -> dict[str, float] | None:
     """The rest of an epoch, and its logs; None where it was stopped within."""
     title, went_on = f"Epoch {run.epoch + 1}/{epochs}", run.is_within
-    with progress_bar(source.sequences, title, verbose=verbose) as show:
+    with progress_bar(source.sequences, title, unit=source.unit, verbose=verbose) as show:
         for batch in run.batches(source):
             if class_weight is not None:
                 batch = batch._replace(weights=class_weights(batch.y, batch.weights, class_weight))
