@@ -8,6 +8,7 @@ import numpy as np
 from rnnfast.layers import GRU, BatchNorm, Last, Linear
 from rnnfast.models import Sequential
 from rnnfast.training import SGD
+from rnnfast.training.evaluate import Means
 
 
 def small():
@@ -26,6 +27,7 @@ def drive(callback, logs, model=None, rate=0.1, through=True):
     Where `through`, a new fit goes on after each epoch with a state that went through JSON.
     """
     run = SimpleNamespace(model=model, optimizer=SGD(rate), epoch=0, step=0, stop=False)
+    run.means, run.validates = Means({}), True
     callback.on_train_begin(run)
     rates = []
     for epoch, each in enumerate(logs):

@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence
 
+import numpy as np
+
 from rnnfast.data.corpora import read_text
+from rnnfast.training.metrics.entities import Scheme
 
 Sentences = list[list[str]]
 
@@ -76,9 +79,8 @@ def read_conll(
 def entities(tags: Iterable[str]) -> list[tuple[str, int, int]]:
     """Find the spans that tags mark, in any of the schemes IOB1, IOB2 (BIO), IOE and IOBES (BILOU).
 
-    A span begins at B and S (or U), where the kind changes, and at whatever follows "O" or a span's end; it ends at E
-    (or L) and S, and before whatever begins another. This is how `conlleval`, the script of the shared tasks, reads
-    tags, wrong ones included.
+    Tags are read as `conlleval`, the script of the shared tasks, reads them, wrong ones included: see
+    `rnnfast.training.metrics.entities.Scheme`.
 
     Parameters
     ----------
@@ -100,27 +102,12 @@ def entities(tags: Iterable[str]) -> list[tuple[str, int, int]]:
     >>> entities(["B-PER", "I-PER", "O", "I-LOC", "B-LOC"])
     [('PER', 0, 2), ('LOC', 3, 4), ('LOC', 4, 5)]
     """
-    spans: list[tuple[str, int, int]] = []
-    start, open_kind = 0, None
-    place = -1
-    for place, tag in enumerate(tags):
-        letter, _, kind = tag.partition("-")
-        if letter not in ("O", "B", "I", "E", "S", "L", "U") or (letter == "O" and kind):
-            raise ValueError(f"tags must be 'O' or like 'B-PER', got {tag!r}")
-        begins = letter in ("B", "S", "U") or kind != open_kind
-        if open_kind is not None and (letter == "O" or begins):
-            spans.append((open_kind, start, place))
-            open_kind = None
-        if letter == "O":
-            continue
-        if open_kind is None:
-            start, open_kind = place, kind
-        if letter in ("E", "S", "L", "U"):
-            spans.append((kind, start, place + 1))
-            open_kind = None
-    if open_kind is not None:
-        spans.append((open_kind, start, place + 1))
-    return spans
+    tags = list(tags)
+    names = list(dict.fromkeys(tags))
+    scheme, ids = Scheme(names), np.array([names.index(tag) for tag in tags], np.int64)
+    begins, ends = scheme.spans(ids, np.arange(len(tags)) == 0)
+    kinds = [scheme.kinds[kind] for kind in scheme.kind[ids[begins]]]
+    return list(zip(kinds, begins.tolist(), (ends + 1).tolist(), strict=True))
 
 
 def to_iob2(tags: Sequence[str]) -> list[str]:

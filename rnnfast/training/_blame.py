@@ -1,35 +1,38 @@
 """Where numbers that are not finite began."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 
-def blame(model: Any, x: Any, state: Any, lengths: Any, y: Any = None) -> str:
+def blame(model: Any, seen: Sequence[tuple[Any, Any, Any, Any]]) -> str:
     """Say which layer is the first whose output is not finite, in which sequence and at which step, or which gradient.
 
     Parameters
     ----------
     model : Layer
-    x, state, lengths
-        What its forward was given.
-    y : optional
-        The targets.
+    seen : sequence of tuple
+        x, state and lengths that its forward was given, and the targets or None: of each batch of a step.
     """
-    layers = getattr(model, "layers", None)
-    with np.errstate(all="ignore"):
-        found = _of_array(x, "the input")
-        if found is None and layers is not None:
-            found = _of_layers(layers, x, state, lengths)
-        elif found is None:
-            output = model.run(x, state, lengths=lengths)[0] if model.has_state else model(x, lengths=lengths)
-            found = _of_array(output, "the output")
-        if found is None:
-            found = _of_targets(model, y, lengths)
-    if found is not None:
-        return found
+    for number, each in enumerate(seen, 1):
+        with np.errstate(all="ignore"):
+            found = _of_batch(model, *each)
+        if found is not None:
+            return found if len(seen) == 1 else f"{found}, in part {number} of the {len(seen)} that make the step"
     names = [name for name, grad in model.grads.items() if not np.isfinite(grad).all()]
     return f"outputs are finite; gradients that are not: {', '.join(names[:4])}{' ...' if len(names) > 4 else ''}"
+
+
+def _of_batch(model: Any, x: Any, state: Any, lengths: Any, y: Any) -> str | None:
+    layers = getattr(model, "layers", None)
+    found = _of_array(x, "the input")
+    if found is None and layers is not None:
+        found = _of_layers(layers, x, state, lengths)
+    elif found is None:
+        output = model.run(x, state, lengths=lengths)[0] if model.has_state else model(x, lengths=lengths)
+        found = _of_array(output, "the output")
+    return _of_targets(model, y, lengths) if found is None else found
 
 
 def _of_layers(layers: Any, x: Any, state: Any, lengths: Any) -> str | None:

@@ -146,6 +146,11 @@ class Examples:
         found = [np.asarray(rows) for rows in batching(self._sizes(), rng)]
         if any(rows.ndim != 1 or rows.dtype.kind not in "iu" for rows in found):
             raise ValueError(f"batch_size={batching!r} must give lists of numbers of sequences")
+        wrong = [row for rows in found if rows.size for row in (rows.min(), rows.max()) if not 0 <= row < len(self)]
+        if wrong:
+            raise ValueError(f"batch_size={batching!r} must give numbers from 0 to {len(self) - 1}, got {wrong[0]}")
+        if len(self) and not any(rows.size for rows in found):
+            raise ValueError(f"batch_size={batching!r} leaves no batch of {len(self)} sequences")
         return found
 
     def _sizes(self) -> np.ndarray:

@@ -10,6 +10,7 @@ from rnnfast.training._ragged import Ragged
 from rnnfast.training._sources import make_source
 from rnnfast.training.losses import Loss, find_loss
 from rnnfast.training.metrics import Mean, Metric, find_metrics, fresh
+from rnnfast.training.metrics._find import is_of_one
 from rnnfast.training.step import output_mask
 
 
@@ -56,6 +57,22 @@ class Means:
             metric.load_state(state[name])
 
 
+def watched(metrics: Any, model: Any) -> dict[str, Metric]:
+    """The metrics of a model by name.
+
+    Raises
+    ------
+    ValueError
+        As of `find_metrics`; and where the model gives several outputs, for a metric of one that does not say of which.
+    """
+    found, outputs = find_metrics(metrics), model.output_lengths(np.zeros(0, np.intp))
+    for name, metric in found.items():
+        if isinstance(outputs, Mapping) and is_of_one(metric):
+            names = ", ".join(map(repr, outputs))
+            raise ValueError(f"metrics: {name!r} is of one output of {names}: give a mapping from its name to metrics")
+    return found
+
+
 def evaluate(
     model: Any,
     x: Any,
@@ -94,7 +111,7 @@ def evaluate(
     metrics = getattr(model, "metrics", ()) if metrics is None else metrics
     how = {"target_steps": target_steps(model, loss), "batching": batch_size}
     source = make_source(x, y, lengths, sample_weight, shuffle=False, **how)
-    means = Means(find_metrics(metrics))
+    means = Means(watched(metrics, model))
     evaluate_batches(model, source.epoch(np.random.default_rng(0)), loss, means)
     return means.logs()
 

@@ -12,10 +12,9 @@ from rnnfast.training._rules import check_rules
 from rnnfast.training._sources import ExampleSource, Source, check_class_weight, class_weights, make_source, told
 from rnnfast.training.checkpoint import as_checkpoint
 from rnnfast.training.constraints import Constraints
-from rnnfast.training.evaluate import Means, evaluate_batches, target_steps
+from rnnfast.training.evaluate import Means, evaluate_batches, target_steps, watched
 from rnnfast.training.history import History
 from rnnfast.training.losses import find_loss
-from rnnfast.training.metrics import find_metrics
 from rnnfast.training.optimizers import find_optimizer
 from rnnfast.training.progress import progress_bar
 from rnnfast.training.regularizers import Penalties
@@ -142,7 +141,7 @@ def fit(
     metrics = _or(metrics, getattr(model, "metrics", None), ())
     if isinstance(metrics, Iterator):
         metrics = list(metrics)
-    watched, calls = find_metrics(metrics), Calls(callbacks)
+    figures, calls = watched(metrics, model), Calls(callbacks)
     epochs, initial_epoch = _check.size(epochs, "epochs"), _check.size(initial_epoch, "initial_epoch", least=0)
     steps_of = target_steps(model, loss)
     check_rules(model, regularizers, "regularizers")
@@ -165,8 +164,8 @@ def fit(
     _check_validation(model, held_out, rules)
     model.loss, model.metrics = loss, metrics
 
-    run = Run(model, optimizer, rules, Means(watched), np.random.default_rng(seed))
-    run.epoch = initial_epoch
+    run = Run(model, optimizer, rules, Means(figures), np.random.default_rng(seed))
+    run.epoch, run.validates = initial_epoch, held_out is not None
     written = as_checkpoint(checkpoint)
     settings = {**source.describe(), "tbptt": rules.tbptt, "stateful": rules.stateful, "accumulate": rules.accumulate}
     settings.update(loss=told(loss), optimizer=type(optimizer).__name__)
@@ -184,7 +183,7 @@ def fit(
         while run.epoch < epochs and not (run.stop or run.finished):
             if not run.is_within:
                 calls.epoch_begins(run)
-            logs = _epoch(run, source, held_out, watched, class_weight, after_update, epochs, verbose)
+            logs = _epoch(run, source, held_out, figures, class_weight, after_update, epochs, verbose)
             if logs is None:
                 if written is not None and not run.waits:
                     written.write(run, calls, settings)
@@ -204,7 +203,7 @@ def _epoch(
     run: Run,
     source: Source,
     held_out: Source | None,
-    watched: Mapping[str, Any],
+    figures: Mapping[str, Any],
     class_weight: Mapping[int, float] | None,
     after_update: Callable[[], None],
     epochs: int,
@@ -227,7 +226,7 @@ def _epoch(
             return None
         logs = run.means.logs()
         if held_out is not None:
-            means = Means(watched)
+            means = Means(figures)
             evaluate_batches(run.model, held_out.epoch(run.rng), run.rules.loss, means, carries=run.rules.stateful)
             logs.update(means.logs("val_"))
         show(0, logs)

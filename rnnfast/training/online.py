@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from rnnfast.training._examples import Examples
+from rnnfast.training.evaluate import target_steps
 from rnnfast.training.fit import fit
 from rnnfast.training.history import History
 from rnnfast.training.losses import find_loss
@@ -74,6 +76,8 @@ def train_on_batch(
     model.loss = find_loss(model.loss if loss is None else loss)
     if optimizer is not None or getattr(model, "optimizer", None) is None:
         model.optimizer = find_optimizer("adam" if optimizer is None else optimizer)
-    step = train_step(model, x, y, model.loss, model.optimizer, lengths=lengths, weights=sample_weight, rng=rng)
+    examples = Examples(x, y, lengths, sample_weight, target_steps=target_steps(model, model.loss))
+    x, y, lengths, weights, _ = examples.batch(slice(None))
+    step = train_step(model, x, y, model.loss, model.optimizer, lengths=lengths, weights=weights, rng=rng)
     mean = step.loss_sum / step.count if step.count else float("nan")
     return {"loss": float(mean + step.penalty), "norm": step.norm}

@@ -53,6 +53,8 @@ class Run:
         The random state from which the epoch's order was drawn.
     stop : bool
         Set it to end the run after this step.
+    validates : bool
+        Whether there are data to validate on.
     finished : bool
         Whether a callback has ended the run at the end of an epoch: then it is not gone on with.
     """
@@ -61,11 +63,12 @@ class Run:
         self.model, self.optimizer, self.rules, self.means, self.rng = model, optimizer, rules, means, rng
         self.history = History()
         self.epoch = self.batch = self.window = self.step = self.position = 0
-        self.stop = self.finished = False
+        self.stop = self.finished = self.validates = False
         self.norm = 0.0
         self.state: Any = None
         self.epoch_rng: Any = None
         self._gathered: Step | None = None  # of gradients that no update has used yet
+        self._seen: list[tuple[Any, Any, Any, Any]] = []  # what they come from
         self._groups = 0
 
     @property
@@ -159,7 +162,8 @@ class Run:
             weights = weights[:, part] if weights is not None and np.ndim(weights) > 1 else weights
         if self._gathered is None:
             self.model.zero_grad()
-        self._seen = x, self.state, lengths, y
+            self._seen = []
+        self._seen.append((x, self.state, lengths, y))
         found = add_gradients(
             self.model,
             x,

@@ -1,6 +1,6 @@
 """One step of training: a batch, or one chunk of a long sequence."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -85,7 +85,7 @@ def train_step(
     found = add_gradients(model, x, y, loss, lengths=lengths, weights=weights, state=state, rng=rng, watch=watch)
     if not found.count:
         return found
-    return update(found, model, optimizer, regularizers, constraints, seen=(x, state, lengths, y))
+    return update(found, model, optimizer, regularizers, constraints, seen=[(x, state, lengths, y)])
 
 
 def add_gradients(
@@ -145,7 +145,7 @@ def update(
     regularizers: Penalties | None = None,
     constraints: Constraints | None = None,
     *,
-    seen: tuple[Any, Any, Any, Any],
+    seen: Sequence[tuple[Any, Any, Any, Any]],
 ) -> Step:
     """Penalties on parameters, clip, update, constraints, once gradients are there; and the norm in what was found.
 
@@ -154,14 +154,15 @@ def update(
     found : Step
     model, optimizer, regularizers, constraints
         As of `train_step`.
-    seen : tuple
-        x, state, lengths and y that the gradients come from, to look for the fault in where they are not finite.
+    seen : sequence of tuple
+        x, state, lengths and y of each batch that the gradients come from, to look for the fault in where they are not
+        finite.
     """
     penalty = found.penalty + add_penalties(model, regularizers)
     try:
         norm = optimizer.step(model)
     except FloatingPointError as error:
-        raise FloatingPointError(f"{error}; {blame(model, *seen)}") from None
+        raise FloatingPointError(f"{error}; {blame(model, seen)}") from None
     constrain(model, constraints)
     return found._replace(norm=norm, penalty=penalty)
 

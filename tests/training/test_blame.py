@@ -1,10 +1,14 @@
 import numpy as np
 import pytest
 
-from rnnfast.layers import LSTM, Activation, Embedding, Linear
+from rnnfast.layers import LSTM, Activation, Embedding, Last, Linear
 from rnnfast.models import Graph, Sequential
 from rnnfast.training import SGD
-from rnnfast.training._blame import blame
+from rnnfast.training._blame import blame as blame_batches
+
+
+def blame(model, x, state, lengths, y=None):
+    return blame_batches(model, [(x, state, lengths, y)])
 
 
 def network():
@@ -54,6 +58,17 @@ def test_other_models_and_gradients():
     assert blame(layer, np.ones((2, 3, 2)), None, None) == "the output is first not finite at step 0 of sequence 0"
     ids = Sequential(Embedding(4, 2), Activation("relu"))
     assert blame(ids, np.zeros((2, 3), int), None, None).startswith("outputs are finite; gradients that are not: ")
+
+
+def test_of_several_batches_that_make_a_step_the_one_is_named():
+    x, y = np.zeros((7, 3, 2)), np.zeros((7, 2))
+    x[3, 1] = np.nan
+    model = Sequential(LSTM(2, 2, seed=0), Last())
+    what = "the input is first not finite at step 1 of sequence 1, in part 2 of the 3 that make the step"
+    with pytest.raises(FloatingPointError, match=what):
+        model.fit(x, y, loss="mse", batch_size=2, accumulate=3, shuffle=False, verbose=False)
+    with pytest.raises(FloatingPointError, match=r"step 1 of sequence 3$"):
+        model.fit(x, y, loss="mse", shuffle=False, verbose=False)
 
 
 def test_targets_are_looked_at_after_the_outputs():

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from rnnfast.training import Buckets
 from rnnfast.training._examples import Examples
 
 
@@ -170,3 +171,17 @@ def test_weights_are_cut_as_steps_are():
 def test_bad_mappings(arguments, message):
     with pytest.raises(ValueError, match=message):
         Examples(*arguments)
+
+
+@pytest.mark.parametrize(
+    ("batching", "message"),
+    [
+        (lambda lengths, rng: [[0, 1], [2, 4]], "must give numbers from 0 to 3, got 4"),
+        (lambda lengths, rng: [np.array([0, -1])], "must give numbers from 0 to 3, got -1"),
+        (lambda lengths, rng: [], "leaves no batch of 4 sequences"),
+        (Buckets(8, drop_last=True), r"Buckets\(batch_size=8, .*drop_last=True\) leaves no batch of 4 sequences"),
+    ],
+)
+def test_what_a_sampler_must_not_give(batching, message):
+    with pytest.raises(ValueError, match=message):
+        Examples(np.zeros((4, 2)), np.zeros(4)).places(batching)

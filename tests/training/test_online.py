@@ -45,6 +45,18 @@ def test_partial_fit_goes_on_with_its_optimizer():
     assert isinstance(network.optimizer, SGD)
 
 
+def test_a_batch_may_be_a_list_of_sequences():
+    x, y, _ = data()
+    ends = [3, 5, 1, 4, 2, 5]
+    padded = np.where((np.arange(x.shape[1]) < np.array(ends)[:, None])[..., None], x[:6], 0)
+    one, other = model(), model()
+    found = one.train_on_batch([row[:end] for row, end in zip(x[:6], ends, strict=True)], y[:6], loss="mse", rng=3)
+    assert found == other.train_on_batch(padded[:, : max(ends)], y[:6], loss="mse", lengths=ends, rng=3)
+    assert np.array_equal(one.flat_data, other.flat_data)
+    with pytest.raises(ValueError, match=r"equally many sequences, got shapes x \(2, ragged\), y \(3,\)"):
+        one.train_on_batch([x[0], x[1][:2]], y[:3])
+
+
 def test_compile_says_what_is_taken():
     x, y, _ = data()
     network = model()

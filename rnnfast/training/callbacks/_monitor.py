@@ -44,6 +44,13 @@ class Monitor(Callback):
         self.min_delta = _check.not_negative(min_delta, "min_delta")
         self.best: float | None = None
 
+    def expect(self, run: Any) -> None:
+        """Refuse, before the first epoch, to wait for a figure of data to validate on where there are none."""
+        figure = self.monitor.removeprefix("val_")
+        if figure != self.monitor and figure in run.means.logs() and not run.validates:
+            what = "fit needs validation_split or validation_data"
+            raise ValueError(f"{type(self).__name__}: there will be no {self.monitor!r}: {what}")
+
     def watched(self, logs: Mapping[str, float]) -> float:
         """The figure.
 

@@ -71,6 +71,7 @@ class ReduceOnPlateau(Monitor):
         super().on_train_begin(run)
         if callable(run.optimizer.learning_rate):
             raise TypeError("ReduceOnPlateau needs a learning rate that is a number, the optimizer's is a schedule")
+        self.expect(run)
         self.best, self.waited, self.cooling = None, 0, 0
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:

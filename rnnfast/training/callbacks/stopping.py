@@ -86,6 +86,7 @@ class EarlyStopping(Monitor):
 
     def on_train_begin(self, run: Any) -> None:
         super().on_train_begin(run)
+        self.expect(run)
         self._begin()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> bool | None:

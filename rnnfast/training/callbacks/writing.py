@@ -63,6 +63,8 @@ class ModelCheckpoint(Monitor):
 
     def on_train_begin(self, run: Any) -> None:
         super().on_train_begin(run)
+        if self.save_best_only:
+            self.expect(run)
         self.best = self.last_path = None
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:

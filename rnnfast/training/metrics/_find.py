@@ -15,7 +15,8 @@ from rnnfast.training.metrics.classification import (
     Recall,
     TopK,
 )
-from rnnfast.training.metrics.regression import MAE, MAPE, MSE, R2, RMSE, SMAPE
+from rnnfast.training.metrics.entities import EntityF1
+from rnnfast.training.metrics.regression import MAE, MAPE, MASE, MSE, R2, RMSE, SMAPE
 from rnnfast.training.metrics.sequence import EditDistance, Perplexity
 
 _METRICS: dict[str, Any] = {
@@ -39,6 +40,8 @@ _METRICS: dict[str, Any] = {
     "wer": lambda: EditDistance(name="wer"),
     "cer": lambda: EditDistance(name="cer"),
 }
+
+_KINDS = (*(kind for kind in _METRICS.values() if isinstance(kind, type)), EntityF1, MASE)
 
 
 def find_metrics(metrics: Iterable[Any]) -> dict[str, Metric]:
@@ -93,6 +96,11 @@ def fresh(metrics: Mapping[str, Metric]) -> dict[str, Metric]:
     for metric in copies.values():
         metric.reset()
     return copies
+
+
+def is_of_one(metric: Any) -> bool:
+    """Whether a metric is one of this package's that take the arrays of one output."""
+    return any(type(metric) is kind for kind in _KINDS)
 
 
 def _find(metric: Any) -> Any:

@@ -13,6 +13,66 @@ _OUT, _BEGIN, _INSIDE, _END, _SINGLE = range(5)
 _PREFIXES = {"O": _OUT, "B": _BEGIN, "I": _INSIDE, "E": _END, "L": _END, "S": _SINGLE, "U": _SINGLE}
 
 
+class Scheme:
+    """What tags mean, in any of the schemes IOB1, IOB2 (BIO), IOE and IOBES (BILOU), and where their entities are.
+
+    An entity begins at B and S (or U), at I or E after O, after another type, and after E or S; it ends before these
+    and before O. So tags that fit no scheme still make entities, the same as `conlleval`, the script of the shared
+    tasks, makes of them.
+
+    Parameters
+    ----------
+    tags : sequence of str
+        The tag of each id: "O", or a letter, a hyphen and a type ("B-PER").
+    name : str
+        What an error calls them.
+
+    Attributes
+    ----------
+    kinds : list of str
+        The types, sorted.
+    kind : numpy.ndarray (N,)
+        The type's place in `kinds` by id; -1 of "O".
+
+    Raises
+    ------
+    ValueError
+        When a tag is none of those.
+    """
+
+    def __init__(self, tags: Sequence[str], name: str = "tags"):
+        parts = [str(tag).partition("-")[::2] for tag in tags]
+        for tag, (letter, kind) in zip(tags, parts, strict=True):
+            if letter not in _PREFIXES or (letter == "O" and kind):
+                raise ValueError(f"{name} must be 'O' or like 'B-PER', got {tag!r}")
+        self._prefix = np.array([_PREFIXES[letter] for letter, _ in parts], np.int64)
+        self.kinds = sorted({kind for letter, kind in parts if letter != "O"})
+        self.kind = np.array([self.kinds.index(kind) if letter != "O" else -1 for letter, kind in parts], np.int64)
+
+    def __len__(self) -> int:
+        return len(self._prefix)
+
+    def spans(self, ids: np.ndarray, first: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Where entities begin, and their last places.
+
+        Parameters
+        ----------
+        ids : numpy.ndarray (M,)
+            Tags of sequences one after the other.
+        first : numpy.ndarray of bool (M,)
+            Where a sequence begins.
+        """
+        prefix, kind = self._prefix[ids], self.kind[ids]
+        before = np.where(first, _OUT, np.roll(prefix, 1))
+        other = kind != np.roll(kind, 1)
+        inside = (prefix == _INSIDE) | (prefix == _END)
+        alone = (before == _OUT) | (before == _END) | (before == _SINGLE)
+        begins = (prefix == _BEGIN) | (prefix == _SINGLE) | (inside & (alone | other))
+        # An entity ends where the next place, if of the same sequence, does not go on with it.
+        goes_on = np.append((inside & ~begins)[1:], False)[: len(ids)]
+        return np.flatnonzero(begins), np.flatnonzero((prefix != _OUT) & ~goes_on)
+
+
 class EntityF1(Metric):
     """F1 of whole entities: right are those that are told with both ends and the type as they are wanted.
 
@@ -28,11 +88,9 @@ class EntityF1(Metric):
 
     Notes
     -----
-    An entity begins at B or S, at I or E after O, after another type, and after E or S; it ends before these and before
-    O. So tags that fit no scheme still make entities. Predictions are scores (B, T, C), of which the largest is told,
-    potentials (B, T, C, C) of a conditional random field, of which the best path is, or ids (B, T); targets are ids
-    (B, T). Steps that the mask (B, T) leaves out, or whose target is below 0, are taken
-    out of their sequence. Weights are not used.
+    `Scheme` says where entities are. Predictions are scores (B, T, C), of which the largest is told, potentials of a
+    conditional random field (B, T, C, C), of which the best path is, or ids (B, T); targets are ids (B, T). Steps that
+    the mask (B, T) leaves out, or whose target is below 0, are taken out of their sequence. Weights are not used.
 
     Examples
     --------
@@ -47,19 +105,15 @@ class EntityF1(Metric):
     counts: np.ndarray
 
     def __init__(self, tags: Sequence[str], name: str = "entity_f1"):
-        parts = [str(tag).partition("-")[::2] for tag in tags]
-        if isinstance(tags, str) or not parts or (wrong := [tag for tag, _ in parts if tag not in _PREFIXES]):
-            got = repr(tags) if isinstance(tags, str) or not parts else ", ".join(wrong)
-            raise ValueError(f"{name}: tags must be a list of 'O', 'B-type', 'I-type' and so on, got {got}")
-        self._prefix = np.array([_PREFIXES[prefix] for prefix, _ in parts])
-        self._types = sorted({kind for prefix, kind in parts if prefix != "O"})
-        self._type = np.array([self._types.index(kind) if prefix != "O" else -1 for prefix, kind in parts])
+        if isinstance(tags, str) or not len(tags):
+            raise ValueError(f"{name}: tags must be a list of 'O', 'B-type', 'I-type' and so on, got {tags!r}")
+        self._scheme = Scheme(tags, f"{name}: tags")
         self.name = name
         super().__init__()
 
     def start(self) -> dict[str, Any]:
         # Of each type, the entities that are right, told, and wanted.
-        return {"counts": np.zeros((3, len(self._types)), np.int64)}
+        return {"counts": np.zeros((3, len(self._scheme.kinds)), np.int64)}
 
     def update(self, predictions: Any, targets: Any, mask: Any = None, weights: Any = None) -> None:
         told, wanted = told_ids(self.name, predictions, mask), np.asarray(targets)
@@ -74,17 +128,16 @@ class EntityF1(Metric):
         first = np.append(True, sequence[1:] != sequence[:-1])[: len(sequence)]
         told, wanted = told[keep], wanted[keep]
         for what, ids in (("predictions", told), ("targets", wanted)):
-            if ids.size and not 0 <= ids.min() <= ids.max() < len(self._prefix):
-                raise ValueError(f"{self.name}: {what} must be ids of the {len(self._prefix)} tags, got {ids.max()}")
-        begins, ends = self._entities(told, first)
-        wanted_begins, wanted_ends = self._entities(wanted, first)
+            if ids.size and not 0 <= ids.min() <= ids.max() < len(self._scheme):
+                raise ValueError(f"{self.name}: {what} must be ids of the {len(self._scheme)} tags, got {ids.max()}")
+        scheme, kind = self._scheme, self._scheme.kind
+        begins, ends = scheme.spans(told, first)
+        wanted_begins, wanted_ends = scheme.spans(wanted, first)
         last = np.full(len(told), -1)
         last[begins] = ends
-        right = wanted_begins[
-            (last[wanted_begins] == wanted_ends) & (self._type[told] == self._type[wanted])[wanted_begins]
-        ]
+        right = wanted_begins[(last[wanted_begins] == wanted_ends) & (kind[told] == kind[wanted])[wanted_begins]]
         found = (wanted[right], told[begins], wanted[wanted_begins])
-        self.counts = self.counts + [np.bincount(self._type[ids], minlength=len(self._types)) for ids in found]
+        self.counts = self.counts + [np.bincount(kind[ids], minlength=len(scheme.kinds)) for ids in found]
 
     def result(self) -> float:
         right, told, wanted = self.counts.sum(axis=1).tolist()
@@ -99,17 +152,5 @@ class EntityF1(Metric):
                 "f1": 2 * right / max(told + wanted, 1),
                 "entities": wanted,
             }
-            for kind, (right, told, wanted) in zip(self._types, self.counts.T.tolist(), strict=True)
+            for kind, (right, told, wanted) in zip(self._scheme.kinds, self.counts.T.tolist(), strict=True)
         }
-
-    def _entities(self, ids: np.ndarray, first: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Where entities begin, and their last places."""
-        prefix, kind = self._prefix[ids], self._type[ids]
-        before = np.where(first, _OUT, np.roll(prefix, 1))
-        other = kind != np.roll(kind, 1)
-        inside = (prefix == _INSIDE) | (prefix == _END)
-        alone = (before == _OUT) | (before == _END) | (before == _SINGLE)
-        begins = (prefix == _BEGIN) | (prefix == _SINGLE) | (inside & (alone | other))
-        # An entity ends where the next place, if of the same sequence, does not go on with it.
-        goes_on = np.append((inside & ~begins)[1:], False)[: len(ids)]
-        return np.flatnonzero(begins), np.flatnonzero((prefix != _OUT) & ~goes_on)

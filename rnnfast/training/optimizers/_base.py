@@ -323,14 +323,21 @@ def _say_changed(blocks: list[Block]) -> None:
 
 
 def number(value: float, name: str, below: float = math.inf) -> float:
-    """`value` as a float, at least 0 and less than `below`; anything else is a ValueError that says `name`."""
-    if not 0 <= value < below:
+    """`value` as a float, at least 0 and less than `below`; anything else is an error that says `name`."""
+    try:
+        fits = bool(0 <= value < below)
+    except (TypeError, ValueError):
+        raise TypeError(f"{name} must be a number, got {value!r}") from None
+    if not fits:
         wanted = "at least 0" + (f" and less than {below:g}" if below < math.inf else " and finite")
         raise ValueError(f"{name} must be {wanted}, got {value!r}")
     return float(value)
 
 
 def _limit(value: float | None, name: str) -> float | None:
-    if value == 0:
+    if value is None:
+        return None
+    found = number(value, name)
+    if not found:
         raise ValueError(f"{name} must be larger than 0, or None")
-    return None if value is None else number(value, name)
+    return found

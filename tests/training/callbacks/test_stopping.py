@@ -4,7 +4,16 @@ import numpy as np
 import pytest
 from callback_checks import data, drive, small
 
-from rnnfast.training import SGD, Adam, Checkpoint, EarlyStopping, StopOnNaN, TimeLimit
+from rnnfast.training import (
+    SGD,
+    Adam,
+    Checkpoint,
+    EarlyStopping,
+    ModelCheckpoint,
+    ReduceOnPlateau,
+    StopOnNaN,
+    TimeLimit,
+)
 from rnnfast.training.callbacks import stopping
 
 
@@ -129,11 +138,30 @@ def test_bad_arguments(how, error, message):
 
 def test_what_is_not_in_the_logs():
     with pytest.raises(
-        ValueError, match=r"EarlyStopping: there is no 'val_loss' in the logs, but 'loss', 'rmse' \(data to validate on"
+        ValueError, match=r"EarlyStopping: there is no 'val_mae' in the logs, but 'loss', 'rmse' \(data to validate on"
     ):
-        fit(small(), EarlyStopping(), validation_split=0, metrics=["rmse"])
+        fit(small(), EarlyStopping("val_mae"), validation_split=0, metrics=["rmse"])
     with pytest.raises(ValueError, match=r"there is no 'accuracy' in the logs, but 'loss'$"):
         fit(small(), EarlyStopping("accuracy"), validation_split=0)
+
+
+@pytest.mark.parametrize(
+    "make", [EarlyStopping, ReduceOnPlateau, lambda name: ModelCheckpoint("best", name, save_best_only=True)]
+)
+@pytest.mark.parametrize("name", ["val_loss", "val_rmse"])
+def test_without_data_to_validate_on_nothing_is_trained(make, name):
+    model = small()
+    before = model.flat_data.copy()
+    with pytest.raises(ValueError, match=rf"there will be no '{name}': fit needs validation_split or validation_data"):
+        fit(model, make(name), validation_split=0, metrics=["rmse"])
+    assert np.array_equal(model.flat_data, before)
+
+    def adds_a_figure(epoch, logs):
+        logs["val_own_error"] = 1.0
+
+    stopping = EarlyStopping("val_own_error", patience=2)
+    history = small().fit(*data(), loss="mse", epochs=9, callbacks=[adds_a_figure, stopping], verbose=False)
+    assert history.epoch == [0, 1, 2]
 
 
 def test_stop_on_nan_says_at_which_step():

@@ -124,7 +124,12 @@ def test_other_schemes():
 
 @pytest.mark.parametrize(
     ("tags", "message"),
-    [(["O", "X-PER"], "got X"), ([], "tags must be a list"), ("O", "tags must be a list of 'O', .*, got 'O'")],
+    [
+        (["O", "X-PER"], "entity_f1: tags must be 'O' or like 'B-PER', got 'X-PER'"),
+        (["O", "O-PER"], "got 'O-PER'"),
+        ([], "tags must be a list"),
+        ("O", "tags must be a list of 'O', .*, got 'O'"),
+    ],
 )
 def test_tags_that_are_none(tags, message):
     with pytest.raises(ValueError, match=message):

@@ -468,3 +468,20 @@ def test_an_optimizer_tells_its_arguments():
 def test_bad_arguments(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda: SGD("0.1"), TypeError, "learning_rate must be a number, got '0.1'"),
+        (lambda: Adam(None), TypeError, "learning_rate must be a number, got None"),
+        (lambda: SGD([0.1, 0.2]), TypeError, r"learning_rate must be a number, got \[0.1, 0.2\]"),
+        (lambda: SGD(0.1, momentum="0.9"), TypeError, "momentum must be a number, got '0.9'"),
+        (lambda: Adam(clip_norm="1"), TypeError, "clip_norm must be a number, got '1'"),
+        (lambda: Adam(clip_norm=0), ValueError, "clip_norm must be larger than 0, or None"),
+        (lambda: SGD(-0.1), ValueError, r"learning_rate must be at least 0 and finite, got -0\.1"),
+    ],
+)
+def test_arguments_that_are_no_numbers(call, error, message):
+    with pytest.raises(error, match=message):
+        call()
