@@ -173,7 +173,8 @@ class _Fast(nn.RNNBase):
             return False
         if _functorch() or getattr(forward_ad, "_current_level", -1) >= 0:
             return False
-        if not is_plain(x, self._flat_weights[0].dtype) or x.dtype not in _FLOATS:
+        weights: list[Any] = self._flat_weights
+        if not is_plain(x, weights[0].dtype) or x.dtype not in _FLOATS:
             return False
         if x.dim() not in ((2,) if batch_sizes is not None else (2, 3)) or x.shape[-1] != self.input_size:
             return False
