@@ -124,6 +124,8 @@ setup(
             extension("_step"),
             extension("_stream"),
             extension("_linear"),
+            extension("_attention"),
+            extension("_feeding"),
             extension("_passes"),
             extension("_losses"),
             extension("_ctc"),

@@ -28,31 +28,6 @@ from rnnfast.kernels._threads cimport Interrupt, end_watch, interrupted, run, th
 
 cnp.import_array()
 
-cdef struct Backward:
-    const Plan *plan
-    Team team
-    char **scratch
-    int workers
-    Array3 dy, dx
-    double *norms  # (T, B): of the gradient of h after each step; may be NULL
-    # Gradients of the final and of the initial states, (B, P) and (B, H), contiguous; dhn and dcn may be NULL (zero).
-    char *dhn
-    char *dcn
-    char *dh0
-    char *dc0
-    # Carried through the loop: one row for each sequence, in the plan's order.
-    char *dh
-    char *dc
-    char *between
-    char *back  # recurrent dropout: the gradient of what the recurrent product took
-    char *sums  # what gradients of the options' parameters are made of
-    # Weight gradients: rows of whole vectors; of each phase's recurrent product. Bias sums in the order of the slots.
-    char *d_weight_ih
-    char *d_weight_hh[MAX_PHASES]
-    char *d_bias[MAX_PHASES]
-    Interrupt interrupt
-
-
 cdef void loop_slice(void *context, int index) noexcept nogil:
     cdef Backward *b = <Backward *>context
     cdef unsigned mode = denormals_flush()
@@ -405,13 +380,6 @@ cdef ptrdiff_t step_of(const Plan *plan, ptrdiff_t n) noexcept nogil:
     return low
 
 
-# Workers for the weights' gradients and for the inputs', the most of any part, and bytes: carried by the loop, and
-# scratch for each worker.
-cdef struct Division:
-    int weights, inputs, most
-    ptrdiff_t carry, scratch
-
-
 cdef void divide(const Plan *plan, Team *team, Division *division, bint whole_rows) noexcept nogil:
     """Divide the work of the open segment."""
     cdef const Panels *panels = plan.panels
@@ -459,6 +427,68 @@ def explain(Packed packed not None, ptrdiff_t B, ptrdiff_t T, lengths, ptrdiff_t
     return division.carry + scratch + (needs.saved + needs.scratch + needs.each if call.plan.segments > 1 else 0)
 
 
+cdef void lay_carry(Backward *b, char *at) noexcept nogil:
+    """Where the loop carries its rows: `division.carry` bytes."""
+    cdef const Panels *panels = b.plan.panels
+    cdef ptrdiff_t B = b.plan.B
+    b.dh, b.back = at, at + B * output_bytes(panels)
+    b.dc = b.back + B * output_bytes(panels)
+    b.between = b.dc + B * unit_bytes(panels)
+    b.sums = b.between + B * unit_bytes(panels)
+    memset(b.sums, 0, B * sums_bytes(panels))
+
+
+cdef class Sums:
+    """Where the gradients of one direction's parameters are summed."""
+
+    def __cinit__(self, Packed packed):
+        cdef const Panels *panels = &packed.panels
+        cdef ptrdiff_t H = panels.hidden_size
+        cdef int j
+        self.packed = packed
+        self.dtype = np.dtype(np.float32 if panels.itemsize == 4 else np.float64)
+        self.weights = {"weight_ih": zeros((panels.cell.gates * H, panels.input_vectors * panels.lanes), self.dtype)}
+        if packed.kind.cell != "indrnn":
+            self.weights["weight_hh"] = zeros((panels.cell.gates * H, panels.output_vectors * panels.lanes), self.dtype)
+        if packed.projected:
+            self.weights["weight_hr"] = zeros((panels.output_size, panels.vectors * panels.lanes), self.dtype)
+        self.slots = [np.zeros((panels.unit_vectors[j], panels.cell.phase[j].slots, panels.lanes), self.dtype)
+                      for j in range(panels.cell.phases)]
+
+    cdef point(self, Backward *b):
+        """Let `b` add here."""
+        cdef const Panels *panels = &self.packed.panels
+        cdef cnp.ndarray found = self.weights["weight_ih"]
+        cdef int j
+        b.d_weight_ih = cnp.PyArray_BYTES(found)
+        for j in range(panels.cell.phases):
+            if panels.cell.phase[j].h_count > 0:
+                found = self.weights["weight_hr" if j == 1 and self.packed.projected else "weight_hh"]
+                b.d_weight_hh[j] = cnp.PyArray_BYTES(found)
+            found = self.slots[j]
+            b.d_bias[j] = cnp.PyArray_BYTES(found)
+
+    cdef dict gradients(self, const Backward *b):
+        """By the names of `Variant.shapes`, of every parameter that the variant may have."""
+        cdef const Panels *panels = &self.packed.panels
+        cdef ptrdiff_t H = panels.hidden_size, i
+        variant, grads = self.packed.kind, self.weights
+        for name, width in (("weight_ih", panels.input_size), ("weight_hh", panels.output_size), ("weight_hr", H)):
+            if name in grads:
+                grads[name] = grads[name][:, :width]
+        grads["bias"] = by_gate(panels, self.slots, True)
+        if variant.reset == "after":
+            grads["bias_hn"] = np.array(self.slots[0][:, 3].reshape(-1)[:H])
+        if panels.whole:
+            grads |= option_gradients(panels, variant, b.sums, b.plan.B, self.dtype)
+        if panels.new_update:
+            i = panels.cell.negated_gate * H
+            for name in ("norm_ih", "norm_hh", "bias") if panels.norm else ("weight_ih", "weight_hh", "bias"):
+                # Not np.negative(a, out=a): NumPy 2.4 gets that wrong for some strides.
+                grads[name][i : i + H] *= -1
+        return grads
+
+
 def backward(Call call not None, dy, dhn, dcn, dx, cnp.ndarray dh0, dc0, cnp.ndarray norms=None):
     """Run one direction backward. The caller (ops.py) has checked every argument, and calls this once for a Call.
 
@@ -483,7 +513,7 @@ def backward(Call call not None, dy, dhn, dcn, dx, cnp.ndarray dh0, dc0, cnp.nda
     """
     cdef Plan *plan = &call.plan
     cdef const Panels *panels = plan.panels
-    cdef ptrdiff_t H = panels.hidden_size, B = plan.B, i, k, size
+    cdef ptrdiff_t i, k, size
     cdef Backward b
     cdef Division division
     cdef Forward f
@@ -491,19 +521,14 @@ def backward(Call call not None, dy, dhn, dcn, dx, cnp.ndarray dh0, dc0, cnp.nda
     cdef char *scratches[MAX_WORKERS]
     cdef Buffer carry, scratch, saved, pointers, forward_scratch
     cdef char *kept = call.saved.start + call.saved.size
-    cdef int j
-    cdef cnp.ndarray found
+    cdef Sums sums
     memset(&b, 0, sizeof(Backward))
     b.plan = plan
     size = plan_backward(plan, &b.team, &division, norms is not None)
     if norms is not None:
         b.norms = <double *>cnp.PyArray_DATA(norms)
     carry = Buffer.of(division.carry)
-    b.dh, b.back = carry.start, carry.start + B * output_bytes(panels)
-    b.dc = b.back + B * output_bytes(panels)
-    b.between = b.dc + B * unit_bytes(panels)
-    b.sums = b.between + B * unit_bytes(panels)
-    memset(b.sums, 0, B * sums_bytes(panels))
+    lay_carry(&b, carry.start)
     scratch = Buffer.of(size)
     b.scratch = scratches
     if plan.segments > 1:
@@ -518,24 +543,8 @@ def backward(Call call not None, dy, dhn, dcn, dx, cnp.ndarray dh0, dc0, cnp.nda
     b.dcn = cnp.PyArray_BYTES(<cnp.ndarray>dcn) if dcn is not None else NULL
     b.dh0 = cnp.PyArray_BYTES(dh0)
     b.dc0 = cnp.PyArray_BYTES(<cnp.ndarray>dc0) if dc0 is not None else NULL
-    dtype = np.dtype(np.float32 if panels.itemsize == 4 else np.float64)
-    variant, projected = call.packed.kind, call.packed.projected
-    grads = {"weight_ih": zeros((panels.cell.gates * H, panels.input_vectors * panels.lanes), dtype)}
-    if variant.cell != "indrnn":
-        grads["weight_hh"] = zeros((panels.cell.gates * H, panels.output_vectors * panels.lanes), dtype)
-    if projected:
-        grads["weight_hr"] = zeros((panels.output_size, panels.vectors * panels.lanes), dtype)
-    found = grads["weight_ih"]
-    b.d_weight_ih = cnp.PyArray_BYTES(found)
-    for j in range(panels.cell.phases):
-        if panels.cell.phase[j].h_count > 0:
-            found = grads["weight_hr" if j == 1 and projected else "weight_hh"]
-            b.d_weight_hh[j] = cnp.PyArray_BYTES(found)
-    d_bias = []
-    for j in range(panels.cell.phases):
-        found = np.zeros((panels.unit_vectors[j], panels.cell.phase[j].slots, panels.lanes), dtype)
-        d_bias.append(found)
-        b.d_bias[j] = cnp.PyArray_BYTES(found)
+    sums = Sums(call.packed)
+    sums.point(&b)
     with nogil:
         watch(&b.interrupt)
         if b.dx.base is not NULL and plan.has_lengths:
@@ -561,19 +570,7 @@ def backward(Call call not None, dy, dhn, dcn, dx, cnp.ndarray dh0, dc0, cnp.nda
             leave_rest(plan)
     end_watch(&b.interrupt)
 
-    for name, width in (("weight_ih", panels.input_size), ("weight_hh", panels.output_size), ("weight_hr", H)):
-        if name in grads:
-            grads[name] = grads[name][:, :width]
-    grads["bias"] = by_gate(panels, d_bias, True)
-    if variant.reset == "after":
-        grads["bias_hn"] = np.array(d_bias[0][:, 3].reshape(-1)[:H])
-    if panels.whole:
-        grads |= option_gradients(panels, variant, b.sums, B, dtype)
-    if panels.new_update:
-        i = panels.cell.negated_gate * H
-        for name in ("norm_ih", "norm_hh", "bias") if panels.norm else ("weight_ih", "weight_hh", "bias"):
-            # Not np.negative(a, out=a): NumPy 2.4 gets that wrong for some strides.
-            grads[name][i : i + H] *= -1
+    grads = sums.gradients(&b)
     # The caller may keep the call, which nobody can use again, until the next forward has allocated.
     call.saved = call.order = call.packed = call.x = None
     return grads

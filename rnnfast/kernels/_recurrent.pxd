@@ -1,3 +1,5 @@
+from libc.stdint cimport uint32_t, uint64_t
+
 from rnnfast.kernels._packed cimport Panels
 from rnnfast.kernels._plan cimport Plan
 from rnnfast.kernels._tables cimport rows, step
@@ -44,3 +46,8 @@ cdef void recurrent_product(const Panels *panels, int j, step *now, const rows *
                             ptrdiff_t last, bint training, bint descending) noexcept nogil
 # The masks of zoneout for the rows [first, first + count) at step s, in training.
 cdef void draw_zones(const Plan *plan, const step *now, ptrdiff_t s, ptrdiff_t first, ptrdiff_t count) noexcept nogil
+# The open segment's steps, for some rows and vectors of units.
+cdef void forward_rows(Forward *f, const Plan *plan, int index, ptrdiff_t first, ptrdiff_t last, ptrdiff_t from_vector,
+                       ptrdiff_t to_vector) noexcept nogil
+# What training draws masks from.
+cdef void set_noise(Plan *plan, uint64_t key, uint32_t stream) noexcept nogil

@@ -341,6 +341,14 @@ cdef void set_dropout(dropout_options *to, double share, double scale, uint64_t 
     to.threshold = <uint32_t>min(share * 4294967296.0, 4294967295.0)
 
 
+cdef void set_noise(Plan *plan, uint64_t key, uint32_t stream) noexcept nogil:
+    """The key and the streams of the masks of zoneout and recurrent dropout."""
+    cdef const Panels *panels = plan.panels
+    set_dropout(&plan.zone_h, 1 - panels.zone_h, 1, key, stream)
+    set_dropout(&plan.zone_c, 1 - panels.zone_c, 1, key, stream + 1)
+    set_dropout(&plan.dropout, panels.recurrent_dropout, 1 / (1 - panels.recurrent_dropout), key, stream + 2)
+
+
 def forward(Packed packed not None, cnp.ndarray x, h0, c0, lengths, bint reverse, cnp.ndarray y, cnp.ndarray hn, cn, bint training,
             uint64_t key=0, uint32_t stream=0, bint trace=False, ptrdiff_t segment=0):
     """Run one direction over a batch of sequences. The caller (ops.py) has checked every argument.
@@ -393,9 +401,7 @@ def forward(Packed packed not None, cnp.ndarray x, h0, c0, lengths, bint reverse
         saved = Buffer.of(needs.saved)
         call.saved = saved if plan.segments == 1 else Buffer.of(kept_bytes(plan))
         lay_out(plan, saved.start)
-        set_dropout(&plan.zone_h, 1 - packed.panels.zone_h, 1, key, stream)
-        set_dropout(&plan.zone_c, 1 - packed.panels.zone_c, 1, key, stream + 1)
-        set_dropout(&plan.dropout, packed.panels.recurrent_dropout, 1 / (1 - packed.panels.recurrent_dropout), key, stream + 2)
+        set_noise(plan, key, stream)
     f.h0 = cnp.PyArray_BYTES(<cnp.ndarray>h0) if h0 is not None else NULL
     f.c0 = cnp.PyArray_BYTES(<cnp.ndarray>c0) if c0 is not None else NULL
     f.hn = cnp.PyArray_BYTES(hn)

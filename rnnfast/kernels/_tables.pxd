@@ -1,5 +1,6 @@
 from libc.stdint cimport int8_t, int64_t
 
+from rnnfast.kernels._attention_table cimport attention
 from rnnfast.kernels._norms_table cimport norms
 from rnnfast.kernels._passes_table cimport passes
 
@@ -150,6 +151,7 @@ cdef extern from "kernels.h":
         double fma_chains(ptrdiff_t rounds) noexcept nogil
         passes passes
         norms norms
+        attention attention
 
     const kernel_table *kernels_for(int itemsize) noexcept nogil
     int kernels_choose(const char *cap) noexcept nogil

@@ -35,6 +35,9 @@ class Attention(ManyInputs):
     "location"      (W q)_j                          `weight` (num_positions, query_size)
     ==============  ===============================  =====================================================
 
+    With `coverage` there is one more term inside the tanh, `weight_coverage` (hidden_size,) times the sum of all
+    weights that key j has had at the steps before (See et al. 2017, arXiv:1704.04368, equations 10 and 11).
+
     Luong et al. 2015 (arXiv:1508.04025), equation 8 (dot, general, and concat, which is additive) and the equation of
     a location-based a_t that follows it, where short sequences use the first rows of W; Bahdanau et al. 2015
     (arXiv:1409.0473), section A.1.2 (additive), its v normalised as by Salimans and Kingma 2016 (arXiv:1602.07868),
@@ -52,6 +55,8 @@ class Attention(ManyInputs):
         Of "additive" and "normed" alone; None is query_size.
     num_positions : int, optional
         Of "location" alone, which needs it: how many keys there can be.
+    coverage : bool
+        Of "additive" and "normed" alone. What has been looked at grows from step to step: a `Decoder` runs it.
     dtype : str
         "float32" or "float64".
     seed : None, int or numpy.random.Generator
@@ -76,6 +81,7 @@ class Attention(ManyInputs):
         *,
         hidden_size: int | None = None,
         num_positions: int | None = None,
+        coverage: bool = False,
         dtype: Any = "float32",
         seed: Any = None,
     ):
@@ -97,6 +103,9 @@ class Attention(ManyInputs):
                 raise ValueError(f"{name} is an argument of kind {owned} alone, got kind {kind!r}")
         if kind == "location" and num_positions is None:
             raise ValueError("kind 'location' needs num_positions, the largest number of keys")
+        self.coverage = _check.flag(coverage, "coverage")
+        if coverage and kind not in _ADDITIVE:
+            raise ValueError(f"coverage is an argument of kind 'additive' or 'normed' alone, got kind {kind!r}")
         self.kind = kind
         self.hidden_size = self.num_positions = None
         if kind in _ADDITIVE:
@@ -126,6 +135,7 @@ class Attention(ManyInputs):
                 "weight_key": (hidden, self.key_size),
                 "weight_score": (hidden,),
                 **normed,
+                **({"weight_coverage": (hidden,)} if self.coverage else {}),
             }
         return {} if self.num_positions is None else {"weight": (self.num_positions, self.query_size)}
 
@@ -151,6 +161,8 @@ class Attention(ManyInputs):
             "kind": self.kind,
             "hidden_size": self.hidden_size,
             "num_positions": self.num_positions,
+            # Left out where it is off, so that older versions read such files.
+            **({"coverage": True} if self.coverage else {}),
             "dtype": str(self._dtype),
         }
 
@@ -244,6 +256,8 @@ class Attention(ManyInputs):
         self, query: Any, keys: Any, values: Any, lengths: Any, mask: Any
     ) -> tuple[Array, Array, Array | None, Array | None, bool]:
         """Query (B, Q, F), keys, values, which keys count (B or 1, Q or 1, T), and whether query came without Q."""
+        if self.coverage:
+            raise ValueError("Attention: coverage grows from step to step; a Decoder runs it, not a call")
         query, keys = _check.real(query, self._dtype, "query"), _check.real(keys, self._dtype, "keys")
         if keys.ndim != 3 or keys.shape[2] != self.key_size:
             raise ValueError(f"Attention: keys must have shape (B, T, {self.key_size}), got {keys.shape}")
@@ -259,8 +273,7 @@ class Attention(ManyInputs):
             values = _check.real(values, self._dtype, "values")
             if values.ndim != 3 or values.shape[:2] != (B, T):
                 raise ValueError(f"Attention: values must have shape ({B}, {T}, V), as keys have, got {values.shape}")
-        if self.num_positions is not None and self.num_positions < T:
-            raise ValueError(f"Attention: this kind 'location' has {self.num_positions} positions, got {T} keys")
+        self._check_positions(T)
         beyond = _check.padding(lengths, (B, T))
         valid = None if beyond is None else ~beyond[:, None]
         if mask is not None:
@@ -279,6 +292,29 @@ class Attention(ManyInputs):
             values = None if values is None else np.where(counts, values, 0)
         return query, keys, values, valid, single
 
+    def _check_positions(self, T: int) -> None:
+        if self.num_positions is not None and self.num_positions < T:
+            raise ValueError(f"Attention: this kind 'location' has {self.num_positions} positions, got {T} keys")
+
+    def _scale(self) -> float:
+        """What a dot product is multiplied by."""
+        return self.query_size**-0.5 if self.kind == "scaled_dot" else 1.0
+
+    def _score_weight(self) -> tuple[Array, Callable[[Array], dict[str, Array]]]:
+        """The v of additive scores, and from its gradient to those of the parameters that it is made of."""
+        weight_score = self.params["weight_score"]
+        if self.kind != "normed":
+            return weight_score, lambda dweight: {"weight_score": dweight}
+        scale, length = self.params["scale"], np.linalg.norm(weight_score)
+        direction = weight_score / length
+
+        def backward(dweight: Array) -> dict[str, Array]:
+            along = dweight @ direction
+            dscore = scale / length * (dweight - along * direction)
+            return {"weight_score": dscore, "scale": np.array([along], self._dtype)}
+
+        return scale * direction, backward
+
     def _score(self, query: Array, keys: Array) -> tuple[Array, ScoreBackward]:
         """Scores (B, Q, T) and their backward."""
         if self.kind in _ADDITIVE:
@@ -290,8 +326,7 @@ class Attention(ManyInputs):
             projected = ops.linear(query, weight)
             scale = 1.0
         else:
-            weight, projected = None, query
-            scale = self.query_size**-0.5 if self.kind == "scaled_dot" else 1.0
+            weight, projected, scale = None, query, self._scale()
         scores = np.matmul(projected, keys.swapaxes(1, 2))
         if scale != 1.0:
             scores *= scale
@@ -310,28 +345,22 @@ class Attention(ManyInputs):
         return scores, backward
 
     def _additive(self, query: Array, keys: Array) -> tuple[Array, ScoreBackward]:
-        weight_query, weight_key, weight_score, *normed = self.params.values()
-        scale, bias = normed or (None, None)
-        length = np.linalg.norm(weight_score)
-        direction = weight_score if scale is None else weight_score / length
-        weight = direction if scale is None else scale * direction
-        hidden = ops.linear(query, weight_query, bias)[:, :, None] + ops.linear(keys, weight_key)[:, None]
+        params, (weight, weight_backward) = self.params, self._score_weight()
+        bias = params["bias"] if self.kind == "normed" else None
+        hidden = ops.linear(query, params["weight_query"], bias)[:, :, None]
+        hidden = hidden + ops.linear(keys, params["weight_key"])[:, None]
         np.tanh(hidden, out=hidden)
         scores = np.matmul(hidden, weight)
 
         def backward(dscores: Array) -> tuple[Array, Array, dict[str, Array]]:
             dhidden = dscores[..., None] * weight * (1 - hidden * hidden)
-            dquery, dweight_query, _ = ops.linear_backward(query, weight_query, dhidden.sum(axis=2))
-            dkeys, dweight_key, _ = ops.linear_backward(keys, weight_key, dhidden.sum(axis=1))
+            dquery, dweight_query, dbias = ops.linear_backward(query, params["weight_query"], dhidden.sum(axis=2))
+            dkeys, dweight_key, _ = ops.linear_backward(keys, params["weight_key"], dhidden.sum(axis=1))
             assert dquery is not None
             assert dkeys is not None
-            dweight = np.einsum("bqt,bqth->h", dscores, hidden)
-            gradients = {"weight_query": dweight_query, "weight_key": dweight_key, "weight_score": dweight}
-            if scale is not None:
-                along = dweight @ direction
-                gradients |= {"scale": np.array([along], self._dtype), "bias": dhidden.sum(axis=(0, 1, 2))}
-                gradients["weight_score"] = scale / length * (dweight - along * direction)
-            return dquery, dkeys, gradients
+            gradients = {"weight_query": dweight_query, "weight_key": dweight_key}
+            gradients |= weight_backward(np.einsum("bqt,bqth->h", dscores, hidden))
+            return dquery, dkeys, gradients if bias is None else gradients | {"bias": dbias}
 
         return scores, backward
 

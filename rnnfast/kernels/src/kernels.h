@@ -8,6 +8,7 @@
 #define RNNFAST_KERNELS_H
 #include <stddef.h>
 #include <stdint.h>
+#include "attention_table.h"
 #include "norms_table.h"
 #include "passes_table.h"
 
@@ -156,6 +157,7 @@ typedef struct kernel_table {
     double (*fma_chains)(ptrdiff_t rounds);
     struct passes passes;
     struct norms norms;
+    struct attention attention;
 } kernel_table;
 
 /* The tables of this process, chosen once from the CPU and RNNFAST_ISA; itemsize is 4 or 8. */

@@ -10,6 +10,7 @@
 #include "cells.h"
 #include "optimizers.h"
 #include "passes.h"
+#include "attention.h"
 
 /* By position: the names of the members are macros here. */
 const kernel_table JOIN(TARGET, NAME(kernels)) = {
@@ -17,7 +18,8 @@ const kernel_table JOIN(TARGET, NAME(kernels)) = {
     &cells[7], &cells[8], &cells[9], &cells[10], &cells[11], &cells[12]}, &NAME(projection_phase),
     multiply, pack_columns, pack_rows, transpose, store_rows, load_rows, add_rows, fill_slot, scale_rows,
     normalise, join_norms, split_norms,
-    NAME(fma_chains), PASSES_TABLE, NORMS_TABLE,
+    NAME(fma_chains), PASSES_TABLE, NORMS_TABLE, ATTENTION_TABLE,
 };
+#undef ATTENTION_TABLE
 #undef LANES
 #undef LANE_BYTES

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from rnnfast.decoding._steps import log_softmax, take_rows
+from rnnfast.models.seq2seq import _loop
 from rnnfast.models.seq2seq.decoder import Decoder, Source
 
 Array = np.ndarray
@@ -15,29 +16,37 @@ class Position(NamedTuple):
 
     recurrent: Any
     """The state of the decoder's recurrent layers, N rows."""
-    memory: Array | None
-    """(M, S, F)."""
+    memory: Any
+    """(M, S, F); of a decoder whose steps depend on each other it is ready for the loop, and keeps all sources."""
     lengths: Array | None
     """(M,), of the memory."""
     context: Array | None
     """(N, C)."""
     sources: Array
-    """(N,): the source of each row. Each has equally many, side by side, so that rows need no copy of the memory."""
+    """(N,): the source of each row. Each has equally many, side by side, so that rows need no copy of the memory; the
+    loop needs none whatever the order."""
     weights: Array | None
     """(N, S): where the step before looked."""
 
 
 def start(decoder: Decoder, source: Source, rows: int) -> tuple[Array, Position]:
     """The start token for each row, and where the search begins."""
-    memory = source.memory if decoder.attention is not None else None
+    memory: Any = source.memory if decoder.attention is not None else None
+    if decoder.steps_depend:
+        assert source.memory is not None
+        memory = _loop.hold(decoder, source.memory, source.lengths)
     position = Position(decoder.begin(source), memory, source.lengths, source.context, np.arange(rows), None)
     return np.full(rows, decoder.start), position
 
 
 def step(decoder: Decoder, tokens: Array, position: Position) -> tuple[Array, Position]:
     """Log-probabilities (N, V) after one more token each."""
-    embedded = decoder.embedding(tokens)[:, None]
-    h, recurrent = decoder.recurrent.run(decoder.beside(embedded, position.context), position.recurrent)
+    embedded = decoder.beside(decoder.embedding(tokens)[:, None], position.context)
+    if decoder.steps_depend:
+        found = _loop.Pass(decoder, embedded, position.recurrent, None, held=position.memory, source=position.sources)
+        log_probs = log_softmax(decoder.output(found.read()[:, 0]))
+        return log_probs, position._replace(recurrent=found.state, weights=found.weights[:, 0])
+    h, recurrent = decoder.recurrent.run(embedded, position.recurrent)
     h, weights = h[:, 0], None
     if decoder.attention is not None and decoder.combine is not None:
         assert position.memory is not None
@@ -52,7 +61,7 @@ def step(decoder: Decoder, tokens: Array, position: Position) -> tuple[Array, Po
 def reorder(position: Position, rows: Array) -> Position:
     """Chosen rows; sources that no row is left of are dropped."""
     sources, memory, lengths = position.sources[rows], position.memory, position.lengths
-    if memory is not None:
+    if memory is not None and not isinstance(memory, _loop.Held):
         kept, counts = np.unique(sources, return_counts=True)
         if not (np.ptp(counts) == 0 and np.array_equal(sources, np.repeat(kept, counts))):
             kept, counts = sources, np.ones(len(rows), np.intp)

@@ -11,12 +11,17 @@ from rnnfast.layers._base import Backward, BackwardOnce, Layer, draw_key
 from rnnfast.layers._summary import Part
 from rnnfast.layers.recurrent import Recurrent
 from rnnfast.models._network import Network
+from rnnfast.models.seq2seq import _loop
 from rnnfast.models.sequential import Sequential
 
 Array = np.ndarray
 
 CONTEXTS = (None, "first", "every")
+ORDERS = ("luong", "bahdanau")
 _PARTS = ("embedding", "recurrent", "attention", "combine", "dropout", "output")
+_OPTIONS = ("context", "start", "stop")
+# Written to a plan only where they differ from this, so that plain decoders can be read by older versions.
+_LATER: dict[str, Any] = {"input_feeding": False, "attention_order": "luong"}
 
 
 class Source(NamedTuple):
@@ -55,13 +60,21 @@ class Decoder(Network):
     after the recurrent layers, so that training runs all steps at once; a context at every step as by Cho et al. 2014
     (arXiv:1406.1078), as the first input by Vinyals et al. 2015 (arXiv:1411.4555).
 
+    Three options let what a step has attended to feed the next one; training then runs one fused loop over the steps:
+
+    - `input_feeding` (Luong et al. 2015, section 3.3): h_t = cells([E[y_{t-1}], h~_{t-1}], h_{t-1}), with h~_0 = 0;
+    - `attention_order="bahdanau"` (Bahdanau et al. 2015, arXiv:1409.0473): a_t = softmax(score(h_{t-1}, m_j)) of the
+      uppermost state before the step, and h_t = cells([E[y_{t-1}], c_t], h_{t-1});
+    - `Attention(..., coverage=True)` (See et al. 2017, arXiv:1704.04368).
+
     Parameters
     ----------
     embedding : Embedding
         Of the target's tokens.
     *layers : Layer
         Recurrent layers of one direction, from the lowest up, and layers without state between them, such as `Dropout`.
-        The first takes vectors as wide as the embedding; with context="every", as wide as embedding and context.
+        The first takes vectors as wide as the embedding; with context="every", as wide as embedding and context; with
+        what is fed, as wide as all of it: embedding, context, and h~ or c_t.
     attention : Attention, optional
         Its query_size is the size of the last layer's output, its key_size that of the encoder's.
     attention_size : int, optional
@@ -69,10 +82,14 @@ class Decoder(Network):
     context : None, "first" or "every"
         Whether the encoder's context is the input of a step before the start token, as wide as the embedding then, or
         stands beside every input. (As the initial state it goes through the bridge.)
+    input_feeding : bool
+        Whether h~ is fed to the next step. Not with Bahdanau's order, which feeds the context c_t.
+    attention_order : "luong" or "bahdanau"
+        Whether attention comes after the recurrent layers, or before them.
     tied : bool
         The output's weight is the embedding's (Press and Wolf 2017): h~ must be as wide.
     dropout : float
-        Of h~, while training.
+        Of h~ before the output, while training. What is fed is not dropped.
     start, stop : int
         The tokens that stand before a target's first token and after its last.
     seed : None, int or numpy.random.Generator
@@ -100,6 +117,8 @@ class Decoder(Network):
         attention: Attention | None = None,
         attention_size: int | None = None,
         context: str | None = None,
+        input_feeding: bool = False,
+        attention_order: str = "luong",
         tied: bool = False,
         dropout: float = 0.0,
         start: int = 1,
@@ -130,6 +149,7 @@ class Decoder(Network):
             size = combine.out_features
         elif attention_size is not None:
             raise ValueError("attention_size is the size of h~, which there is with attention alone")
+        later = {"input_feeding": input_feeding, "attention_order": attention_order}
         output = Linear(
             size,  # type: ignore[arg-type]
             embedding.num_embeddings,
@@ -137,7 +157,9 @@ class Decoder(Network):
             dtype=dtype,
             seed=rng,
         )
-        self._assemble(embedding, recurrent, attention, combine, Dropout(dropout), output, context, start, stop)
+        self._assemble(
+            embedding, recurrent, attention, combine, Dropout(dropout), output, context, start, stop, **later
+        )
 
     def _assemble(
         self,
@@ -150,6 +172,8 @@ class Decoder(Network):
         context: Any,
         start: Any,
         stop: Any,
+        input_feeding: Any = False,
+        attention_order: Any = "luong",
     ) -> None:
         self.embedding: Embedding = embedding
         self.recurrent: Sequential = recurrent
@@ -164,15 +188,44 @@ class Decoder(Network):
             if type(token) is not int or not 0 <= token < embedding.num_embeddings:
                 raise ValueError(f"{name} must be a token, 0 to {embedding.num_embeddings - 1}, got {token!r:.60}")
         self.start, self.stop = start, stop
-        wanted, given = recurrent.input_shape[-1], embedding.embedding_dim
-        if context == "every" and not wanted > given:
+        if attention_order not in ORDERS:
+            raise ValueError(f"attention_order must be 'luong' or 'bahdanau', got {attention_order!r:.60}")
+        self.input_feeding, self.attention_order = _check.flag(input_feeding, "input_feeding"), attention_order
+        if attention is None and (input_feeding or attention_order != "luong"):
+            raise ValueError("input_feeding and attention_order are options of attention, and this decoder has none")
+        if input_feeding and attention_order == "bahdanau":
             raise ValueError(
-                f"with context='every' the first layer takes embedding and context, so more than {given} features, got "
-                f"one that takes {wanted}"
+                "attention_order='bahdanau' feeds the context c_t to the recurrent layers: it excludes input_feeding"
             )
-        if context != "every" and wanted != given:
-            raise ValueError(f"the first layer takes {wanted} features, the embedding gives {given}")
+        if self.steps_depend:
+            _loop.check_layers(recurrent.layers)
+        self._check_width()
         self._lay_out()
+
+    def _check_width(self) -> None:
+        wanted, given, fed = self.recurrent.input_shape[-1], self.embedding.embedding_dim, self.fed_size
+        beside = f", and what is fed is {fed} wide" if fed else ""
+        if self.context == "every" and not wanted > given + fed:
+            raise ValueError(
+                f"with context='every' the first layer takes embedding and context, so more than {given} features"
+                f"{beside}, got one that takes {wanted}"
+            )
+        if self.context != "every" and wanted != given + fed:
+            raise ValueError(f"the first layer takes {wanted} features, the embedding gives {given}{beside}")
+
+    @property
+    def steps_depend(self) -> bool:
+        """Whether a step's attention depends on that of the step before: then a fused loop runs step after step."""
+        return self.fed_size > 0 or (self.attention is not None and self.attention.coverage)
+
+    @property
+    def fed_size(self) -> int:
+        """The size of what attention feeds to the recurrent layers; 0 where it feeds nothing."""
+        if self.attention is None or self.combine is None:
+            return 0
+        if self.attention_order == "bahdanau":
+            return self.attention.key_size
+        return self.combine.out_features if self.input_feeding else 0
 
     @property
     def context_size(self) -> int:
@@ -181,7 +234,7 @@ class Decoder(Network):
             return 0
         wanted = self.recurrent.input_shape[-1]
         assert isinstance(wanted, int)
-        return wanted - self.embedding.embedding_dim if self.context == "every" else wanted
+        return wanted - self.fed_size - (self.embedding.embedding_dim if self.context == "every" else 0)
 
     @property
     def memory_size(self) -> int | None:
@@ -194,12 +247,13 @@ class Decoder(Network):
     def plan(self, describe: Callable[[Layer], dict[str, Any]]) -> dict[str, Any]:
         """The plans of its layers, by name."""
         found = {name: None if (layer := getattr(self, name)) is None else describe(layer) for name in _PARTS}
-        return {**found, "context": self.context, "start": self.start, "stop": self.stop}
+        later = {name: value for name, usual in _LATER.items() if (value := getattr(self, name)) != usual}
+        return {**found, **{name: getattr(self, name) for name in _OPTIONS}, **later}
 
     @classmethod
     def from_plan(cls, config: dict[str, Any], rebuild: Callable[[Any], Layer]) -> "Decoder":
         """The decoder of such a plan."""
-        if set(config) != {*_PARTS, "context", "start", "stop"}:
+        if set(config) - _LATER.keys() != {*_PARTS, *_OPTIONS}:
             raise ValueError(f"the config of a Decoder must be {', '.join(_PARTS)}, context, start and stop")
         layers: dict[str, Any] = {name: None if config[name] is None else rebuild(config[name]) for name in _PARTS}
         kinds = [type(layer).__name__ for layer in layers.values()]
@@ -209,13 +263,14 @@ class Decoder(Network):
         for i, layer in enumerate(layers["recurrent"].layers):
             _check_layer(layer, i)
         decoder = cls.__new__(cls)
-        decoder._assemble(**layers, **{name: config[name] for name in ("context", "start", "stop")})
+        decoder._assemble(**layers, **{name: value for name, value in config.items() if name not in _PARTS})
         return decoder
 
     def __repr__(self) -> str:
         inside = [repr(self.embedding), *map(repr, self.recurrent.layers)]
         inside += [f"attention={self.attention!r}"] if self.attention is not None else []
         inside += [f"context={self.context!r}"] if self.context is not None else []
+        inside += [f"{name}={getattr(self, name)!r}" for name, usual in _LATER.items() if getattr(self, name) != usual]
         return f"Decoder({', '.join(inside)})"
 
     @property
@@ -238,8 +293,14 @@ class Decoder(Network):
         shapes |= {"dropout": (read, read), "output": (read, self.output_shape(steps))}
         for name, layer in self._children():
             if name != "dropout" or self.dropout.p:
-                found.append(Part(name, type(layer).__name__, *shapes[name], layer))
+                notes = self._notes() if name == "attention" else []
+                found.append(Part(name, ", ".join([type(layer).__name__, *notes]), *shapes[name], layer))
         return found
+
+    def _notes(self) -> list[str]:
+        """How attention leads from step to step, for the summary."""
+        found = ["input feeding"] * self.input_feeding + ["before the step"] * (self.attention_order == "bahdanau")
+        return found + ["coverage"] * (self.attention is not None and self.attention.coverage)
 
     def check_source(self, source: Source) -> None:
         """Say what is missing of a source, or does not fit.
@@ -257,12 +318,15 @@ class Decoder(Network):
             raise ValueError(f"context={self.context!r} wants a context (B, {self.context_size}), got {got}")
 
     def begin(self, source: Source) -> Any:
-        """The state of the recurrent layers before the start token."""
+        """The state before the start token."""
         self.check_source(source)
+        state = _loop.Running(source.state) if self.steps_depend else source.state
         if self.context != "first":
-            return source.state
+            return state
         assert source.context is not None
-        return self.recurrent.run(source.context[:, None], source.state)[1]
+        if not self.steps_depend:
+            return self.recurrent.run(source.context[:, None], state)[1]
+        return _loop.run(self, source.context[:, None], source, state).state
 
     def beside(self, embedded: Array, context: Array | None) -> Array:
         """What the recurrent layers take at each step (B, T, F): with context="every" it holds the context (B, C)."""
@@ -292,6 +356,9 @@ class Decoder(Network):
         """
         state = self.begin(source) if state is None else state
         embedded = self.beside(self.embedding(tokens, lengths=lengths), source.context)
+        if self.steps_depend:
+            found = _loop.run(self, embedded, source, state, lengths)
+            return Decoded(self.output(found.read(), lengths=lengths), found.state, found.weights)
         h, state = self.recurrent.run(embedded, state, lengths=lengths)
         if self.attention is None or self.combine is None:
             return Decoded(self.output(h, lengths=lengths), state, None)
@@ -304,7 +371,7 @@ class Decoder(Network):
     def forward(  # type: ignore[override]
         self, tokens: Any, source: Source, *, lengths: Any = None, rng: Any = None
     ) -> tuple[Array, Backward]:
-        """Training with the true tokens as inputs (teacher forcing): all steps are one call of each layer.
+        """Training with the true tokens as inputs (teacher forcing): one call of each layer, or one of the loop.
 
         Parameters
         ----------
@@ -330,9 +397,9 @@ class Decoder(Network):
             assert source.context is not None
             x = np.concatenate([source.context[:, None], embedded], axis=1)
             ends = None if lengths is None else ops.sequence_lengths(lengths, embedded.shape[:2]) + 1
-        (steps, _), back_recurrent = self.recurrent.forward(x, source.state, lengths=ends, rng=keys[1])
         skipped = x.shape[1] - embedded.shape[1]
-        h, back_read = self._read(steps[:, skipped:], source, lengths)
+        runs = self._loop if self.steps_depend else self._layers
+        h, back_steps = runs(x, source, ends, keys[1], skipped, lengths)
         h, back_dropout = self.dropout.forward(h, rng=keys[2])
         logits, back_output = self.output.forward(h, lengths=lengths)
 
@@ -341,21 +408,47 @@ class Decoder(Network):
             once.start()
             found: dict[int, dict[str, Array]] = {id(layer): {} for _, layer in self._children()}
             dh = back_dropout(back_output(dlogits, grads=found[id(self.output)]))
-            dh, dmemory = back_read(dh, found)
-            if skipped:
-                dh = np.concatenate([np.zeros_like(steps[:, :skipped]), dh], axis=1)
-            dx, dstate = back_recurrent(dh, grads=found[id(self.recurrent)])
+            dx, dstate, dmemory = back_steps(dh, found)
             dcontext = None
             if self.context == "every":
-                dx, dcontext = dx[..., : -self.context_size], dx[..., -self.context_size :].sum(axis=1)
+                width = embedded.shape[-1]
+                dx, dcontext = dx[..., :width], dx[..., width : width + self.context_size].sum(axis=1)
             elif self.context == "first":
-                dx, dcontext = dx[:, 1:], dx[:, 0]
-            back_embedding(dx, grads=found[id(self.embedding)])
+                dx, dcontext = dx[:, 1:], dx[:, 0, : self.context_size]
+            back_embedding(dx[..., : embedded.shape[-1]], grads=found[id(self.embedding)])
             once.add(self._by_name(found), grads)
             return Source(dstate, dmemory, None, dcontext)
 
         logits_shape, dtype = logits.shape, logits.dtype
         return logits, backward
+
+    def _layers(
+        self, x: Array, source: Source, ends: Any, key: Any, skipped: int, lengths: Any
+    ) -> tuple[Array, Callable[..., Any]]:
+        """h~ of all steps but the first `skipped`, each layer after the other, and its backward."""
+        (steps, _), back_recurrent = self.recurrent.forward(x, source.state, lengths=ends, rng=key)
+        h, back_read = self._read(steps[:, skipped:], source, lengths)
+
+        def backward(dh: Array, found: dict[int, dict[str, Array]]) -> tuple[Array, Any, Array | None]:
+            dh, dmemory = back_read(dh, found)
+            if skipped:
+                dh = np.concatenate([np.zeros_like(steps[:, :skipped]), dh], axis=1)
+            return *back_recurrent(dh, grads=found[id(self.recurrent)]), dmemory
+
+        return h, backward
+
+    def _loop(
+        self, x: Array, source: Source, ends: Any, key: Any, skipped: int, lengths: Any
+    ) -> tuple[Array, Callable[..., Any]]:
+        """The same by the loop over the steps."""
+        passed = _loop.run(self, x, source, _loop.Running(source.state), ends, draw_key(key))
+        h, back_read = passed.read_forward(skipped, lengths)
+
+        def backward(dh: Array, found: dict[int, dict[str, Array]]) -> tuple[Array, Any, Array]:
+            d_both, d_mixed = back_read(dh, found)
+            return passed.backward(d_both, d_mixed, found)
+
+        return h, backward
 
     def _read(self, h: Array, source: Source, lengths: Any) -> tuple[Array, Callable[..., tuple[Array, Array | None]]]:
         """h~ of the outputs h of all steps, and its backward to h and the memory."""

@@ -10,7 +10,7 @@ F64 = {"dtype": "float64"}
 LENGTHS = (SOURCE_LENGTHS, TARGET_LENGTHS)
 
 
-def make(cell=GRU, *, context=None, attention=None, tied=False, layers=(), width=None, **how):
+def make(cell=GRU, *, context=None, attention=None, coverage=False, tied=False, layers=(), width=None, **how):
     """A model with a decoder of a kind, its encoder two-way, or for `width` of vectors without recurrence."""
     if width is None:
         encoder = Encoder(Embedding(6, 2, **F64), cell(2, 3, bidirectional=True, **F64))
@@ -18,7 +18,8 @@ def make(cell=GRU, *, context=None, attention=None, tied=False, layers=(), width
         encoder = Encoder(Linear(width, 6, activation="tanh", **F64))
     size = {"every": 4 + 6}.get(context, 6 if context == "first" else 4)
     embedding = 6 if context == "first" else 4
-    look = None if attention is None else Attention(4, 6, kind=attention, **F64)
+    size += 4 if how.get("input_feeding") else 6 if how.get("attention_order") == "bahdanau" else 0
+    look = None if attention is None else Attention(4, 6, kind=attention, coverage=coverage, **F64)
     decoder = Decoder(
         Embedding(6, embedding, **F64), cell(size, 4, **F64), *layers, attention=look, context=context, tied=tied, **how
     )
@@ -35,6 +36,10 @@ CASES = [
     {"context": "every", "attention": "general", "tied": True},
     {"context": "first", "attention": "additive"},
     {"layers": [LayerNorm(4, **F64), GRU(4, 4, **F64)], "attention": "general"},
+    {"attention": "general", "input_feeding": True, "tied": True},
+    {"cell": LSTM, "attention": "additive", "attention_order": "bahdanau", "layers": [LSTM(4, 4, **F64)]},
+    {"attention": "normed", "input_feeding": True, "coverage": True, "context": "every"},
+    {"attention": "additive", "attention_order": "bahdanau", "coverage": True, "context": "first"},
 ]
 
 

@@ -1,0 +1,339 @@
+"""Decoders whose steps depend on what the steps before attended to."""
+
+from functools import partial
+
+import numpy as np
+import pytest
+from layer_checks import randomise, rebuilt
+
+import rnnfast as rf
+from rnnfast.kernels._threads import _set_worth_a_thread
+from rnnfast.layers import GRU, LSTM, RNN, Attention, Dropout, Embedding, LayerNorm
+from rnnfast.models import Decoder, Source
+
+F64 = {"dtype": "float64"}
+KINDS = ["dot", "scaled_dot", "general", "additive", "normed", "location"]
+CELLS = {"rnn": RNN, "lstm": LSTM, "gru": GRU, "before": partial(GRU, reset="before")}
+ORDERS = ["feeding", "bahdanau"]
+B, S, T, E, H, F, A, V, C = 4, 5, 4, 3, 5, 6, 7, 6, 2
+SOURCE_LENGTHS, TARGET_LENGTHS = np.array([5, 0, 2, 3]), np.array([3, 4, 0, 1])
+
+
+def make(
+    order="feeding", kind="general", cell="lstm", *, layers=(), context=None, coverage=False, dtype="float64", **how
+):
+    width = H if kind in ("dot", "scaled_dot") else F
+    fed = {"feeding": A, "bahdanau": width}.get(order, 0)
+    options = {"num_positions": 7} if kind == "location" else {}
+    options |= {"hidden_size": 4} if kind in ("additive", "normed") else {}
+    look = Attention(H, width, kind, coverage=coverage, dtype=dtype, **options)
+    heard = E if context == "first" else C if context == "every" else 0
+    cells = CELLS[cell](E + fed + (C if context == "every" else 0), H, how.pop("num_layers", 1), dtype=dtype, **how)
+    decoder = Decoder(
+        Embedding(V, E, dtype=dtype),
+        cells,
+        *layers,
+        attention=look,
+        attention_size=A,
+        context=context,
+        input_feeding=order == "feeding",
+        attention_order="bahdanau" if order == "bahdanau" else "luong",
+    )
+    assert decoder.context_size == heard
+    return randomise(decoder)
+
+
+def sources(decoder, rows=B, positions=S, lengths=SOURCE_LENGTHS):
+    """A source with a state, and tokens."""
+    rng, dtype = np.random.default_rng(3), decoder.dtype
+    state = []
+    for layer in decoder.recurrent.layers:
+        if layer.has_state:
+            arrays = [0.5 * rng.standard_normal((layer.num_layers, rows, H)).astype(dtype) for _ in range(2)]
+            state.append(tuple(arrays) if layer.cell == "lstm" else arrays[0])
+    memory = rng.standard_normal((rows, positions, decoder.memory_size)).astype(dtype)
+    context = rng.standard_normal((rows, decoder.context_size)).astype(dtype) if decoder.context else None
+    return Source(tuple(state), memory, lengths, context), rng.integers(0, V, (rows, T))
+
+
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+def cell_by_hand(layer, i, x, state):
+    p = {name.removesuffix(f"_l{i}"): array for name, array in layer.params.items() if name.endswith(f"_l{i}")}
+    h, W, R, b = state[0], p["weight_ih"], p["weight_hh"], p["bias"]
+    if layer.cell == "rnn":
+        return (np.tanh(W @ x + R @ h + b),)
+    if layer.cell == "lstm":
+        i, f, g, o = np.split(W @ x + R @ h + b, 4)
+        c = sigmoid(f) * state[1] + sigmoid(i) * np.tanh(g)
+        return sigmoid(o) * np.tanh(c), c
+    wr, wz, wn = np.split(W @ x + b, 3)
+    rr, rz, rn = np.split(R, 3)
+    r, z = sigmoid(wr + rr @ h), sigmoid(wz + rz @ h)
+    if layer.options.get("reset") == "before":
+        n = np.tanh(wn + rn @ (r * h))
+    else:
+        n = np.tanh(wn + r * (rn @ h + p["bias_hn"]))
+    return ((1 - z) * n + z * h,)
+
+
+def look_by_hand(attention, query, memory, coverage):
+    p, kind = attention.params, attention.kind
+    if not len(memory):
+        return np.zeros(attention.key_size), np.zeros(0)
+    if kind in ("additive", "normed"):
+        inside = p["weight_query"] @ query + memory @ p["weight_key"].T
+        if attention.coverage:
+            inside = inside + np.outer(coverage, p["weight_coverage"])
+        v = p["weight_score"]
+        if kind == "normed":
+            v, inside = p["scale"][0] * v / np.sqrt(v @ v), inside + p["bias"]
+        scores = np.tanh(inside) @ v
+    elif kind == "location":
+        scores = (p["weight"] @ query)[: len(memory)]
+    else:
+        scores = memory @ (p["weight"] @ query if kind == "general" else query)
+        scores = scores / np.sqrt(len(query)) if kind == "scaled_dot" else scores
+    weights = np.exp(scores) / np.exp(scores).sum()
+    return weights @ memory, weights
+
+
+def by_hand(decoder, tokens, source, lengths):
+    """Logits and weights from the equations, a row and a step at a time."""
+    logits, looked = np.zeros((*tokens.shape, V)), np.zeros((*tokens.shape, source.memory.shape[1]))
+    layers = [layer for layer in decoder.recurrent.layers if layer.has_state]
+    early = decoder.attention_order == "bahdanau"
+    for b in range(len(tokens)):
+        states = []
+        for layer, state in zip(layers, source.state, strict=True):
+            arrays = state if layer.cell == "lstm" else (state,)
+            states += [tuple(array[i, b] for array in arrays) for i in range(layer.num_layers)]
+        memory = source.memory[b, : source.lengths[b]]
+        fed, coverage = np.zeros(A), np.zeros(len(memory))
+        first = decoder.context == "first"
+        for t in range(-first, lengths[b]):
+            x = source.context[b] if t < 0 else decoder.embedding.params["weight"][tokens[b, t]]
+            if decoder.context == "every":
+                x = np.concatenate([x, source.context[b]])
+            if early:
+                context, weights = look_by_hand(decoder.attention, states[-1][0], memory, coverage)
+                x = np.concatenate([x, context])
+            elif decoder.input_feeding:
+                x = np.concatenate([x, fed])
+            level = 0
+            for layer in layers:
+                for i in range(layer.num_layers):
+                    states[level] = cell_by_hand(layer, i, x, states[level])
+                    x = states[level][0] + x if layer.residual and i else states[level][0]
+                    level += 1
+            if not early:
+                context, weights = look_by_hand(decoder.attention, x, memory, coverage)
+            coverage = coverage + weights
+            fed = np.tanh(decoder.combine.params["weight"] @ np.concatenate([context, x]))
+            if t >= 0:
+                logits[b, t] = decoder.output.params["weight"] @ fed + decoder.output.params["bias"]
+                looked[b, t, : len(memory)] = weights
+    return logits, looked
+
+
+def check_gradients(decoder, source, tokens, lengths, rng=None, loss=None):
+    """Every gradient against differences of fourth order."""
+    y, backward = decoder.forward(tokens, source, lengths=lengths, rng=rng)
+    dy, grads = np.random.default_rng(9).standard_normal(y.shape), {}
+    back = backward(dy, grads=grads)
+    flat = [("memory", source.memory, back.memory, None)]
+    for i, (state, dstate) in enumerate(zip(source.state or (), back.state, strict=source.state is not None)):
+        pairs = zip(state, dstate, strict=True) if isinstance(state, tuple) else [(state, dstate)]
+        flat += [(f"state {i} {j}", value, gradient, None) for j, (value, gradient) in enumerate(pairs)]
+    if decoder.context:
+        flat.append(("context", source.context, back.context, None))
+    for name in decoder.params:
+        flat.append((name, decoder.params[name].copy(), grads[name], partial(decoder.params.__setitem__, name)))
+    loss = loss or (lambda: float((decoder.forward(tokens, source, lengths=lengths, rng=rng)[0] * dy).sum()))
+    places = np.random.default_rng(10)
+    for name, values, gradient, put in flat:
+        largest = np.abs(gradient).max()
+        assert largest > 0, f"gradient of {name} is zero"
+        for place in {int(np.abs(gradient).argmax()), int(places.integers(values.size))}:
+            at = np.unravel_index(place, values.shape)
+            kept, total = values[at], 0.0
+            for step, weight in ((1, 8), (-1, -8), (2, -1), (-2, 1)):
+                values[at] = kept + 1e-3 * step
+                if put:
+                    put(values)
+                total += weight * loss()
+            values[at] = kept
+            if put:
+                put(values)
+            error = abs(total / 12e-3 - gradient[at]) / largest
+            assert error < 1e-6, f"gradient of {name} is off by {error:.1e}"
+
+
+@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("order", ORDERS)
+def test_equations_and_gradients(order, kind, cell):
+    decoder = make(order, kind, cell)
+    source, tokens = sources(decoder)
+    found = decoder.run(tokens, source, lengths=TARGET_LENGTHS)
+    logits, looked = by_hand(decoder, tokens, source, TARGET_LENGTHS)
+    assert np.abs(found.logits - logits).max() < 1e-12
+    assert np.abs(found.weights - looked).max() < 1e-12
+    y, _ = decoder.forward(tokens, source, lengths=TARGET_LENGTHS)
+    assert np.array_equal(y, found.logits)
+    check_gradients(decoder, source, tokens, TARGET_LENGTHS)
+
+
+OPTIONS = [
+    {"num_layers": 2, "residual": True},
+    {"num_layers": 3, "cell": "gru", "kind": "additive"},
+    {"context": "every", "kind": "normed"},
+    {"context": "first", "cell": "gru"},
+    {"layers": [LSTM(H, H, 2, **F64)], "cell": "gru"},
+    {"coverage": True, "kind": "additive", "order": "luong"},
+    {"coverage": True, "kind": "normed"},
+]
+
+
+@pytest.mark.parametrize("number", range(len(OPTIONS)))
+@pytest.mark.parametrize("order", ORDERS)
+def test_options(order, number):
+    decoder = make(**{"order": order, **OPTIONS[number]})
+    source, tokens = sources(decoder)
+    found = decoder.run(tokens, source, lengths=TARGET_LENGTHS)
+    logits, looked = by_hand(decoder, tokens, source, TARGET_LENGTHS)
+    assert np.abs(found.logits - logits).max() < 1e-12
+    assert np.abs(found.weights - looked).max() < 1e-12
+    check_gradients(decoder, source, tokens, TARGET_LENGTHS)
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_what_is_dropped_and_options_of_cells(order):
+    dropping = {"dropout": 0.4, "num_layers": 2, "recurrent_dropout": 0.3, "zoneout": 0.2, "weight_drop": 0.3}
+    decoder = make(order, "additive", "lstm", layers=[Dropout(0.3)], peephole=True, layer_norm=True, **dropping)
+    source, tokens = sources(decoder)
+    first, second, other = (decoder.forward(tokens, source, rng=seed)[0] for seed in (1, 1, 2))
+    assert np.array_equal(first, second)
+    assert not np.array_equal(first, other)
+    check_gradients(decoder, source, tokens, TARGET_LENGTHS, rng=5)
+    assert np.array_equal(decoder(tokens, source).logits, decoder(tokens, source).logits)
+    learned = make(order, "dot", "gru", learned_state=True)
+    (_, memory, lengths, _), tokens = sources(learned)
+    check_gradients(learned, Source(None, memory, lengths), tokens, TARGET_LENGTHS)
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("shape", [(1, 1, 1), (1, 5, 4), (4, 1, 1), (3, 5, 0), (0, 5, 4), (2, 0, 3)])
+def test_sizes(order, shape):
+    rows, positions, steps = shape
+    decoder = make(order, "additive", "gru", coverage=True)
+    source, tokens = sources(decoder, rows, positions, np.full(rows, positions))
+    tokens = tokens[:, :steps]
+    y, backward = decoder.forward(tokens, source)
+    assert np.abs(y - by_hand(decoder, tokens, source, np.full(rows, steps))[0]).max(initial=0) < 1e-12
+    back = backward(np.ones_like(y))
+    assert back.memory.shape == source.memory.shape
+    assert back.state[0].shape == source.state[0].shape
+    without = decoder.forward(tokens, source._replace(lengths=None))[0]
+    assert np.array_equal(without, y)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("order", ORDERS)
+def test_equal_bits_for_any_number_of_threads(order, dtype):
+    decoder = make(order, "normed", "lstm", coverage=True, num_layers=2, dtype=dtype)
+    rows = 21
+    rng = np.random.default_rng(1)
+    source, tokens = sources(decoder, rows, S, rng.integers(0, S + 1, rows))
+    lengths, found = rng.integers(0, T + 1, rows), []
+    before, worth = rf.get_num_threads(), _set_worth_a_thread(0)
+    try:
+        for threads in (1, 2, 3):
+            rf.set_num_threads(threads)
+            decoder.zero_grad()
+            y, backward = decoder.forward(tokens, source, lengths=lengths)
+            back = backward(np.ones_like(y))
+            found.append([y, back.memory, *back.state[0], decoder.flat_grad.copy()])
+    finally:
+        rf.set_num_threads(before)
+        _set_worth_a_thread(worth)
+    for other in found[1:]:
+        assert all(np.array_equal(a, b) for a, b in zip(found[0], other, strict=True))
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_float32_and_padding(order):
+    exact, decoder = make(order, num_layers=2), make(order, num_layers=2, dtype="float32")
+    decoder.set_weights([array.astype(np.float32) for array in exact.get_weights()])
+    source, tokens = sources(exact)
+    single = Source(*(each.astype(np.float32) if i == 1 else each for i, each in enumerate(source)))
+    y = decoder(tokens, single, lengths=TARGET_LENGTHS).logits
+    assert y.dtype == np.float32
+    assert np.abs(y - exact(tokens, source, lengths=TARGET_LENGTHS).logits).max() < 2e-6
+    hidden = source.memory.copy()
+    for row, length in zip(hidden, SOURCE_LENGTHS, strict=True):
+        row[length:] = np.nan
+    found = []
+    for memory in (source.memory, hidden):
+        exact.zero_grad()
+        y, backward = exact.forward(tokens, source._replace(memory=memory), lengths=TARGET_LENGTHS)
+        found.append([y, backward(np.ones_like(y)).memory, exact.flat_grad.copy()])
+    assert all(np.array_equal(a, b) for a, b in zip(*found, strict=True))
+
+
+def test_the_state_goes_on():
+    for order in ORDERS:
+        decoder = make(order, "additive", "lstm", coverage=True)
+        source, tokens = sources(decoder)
+        whole = decoder(tokens, source)
+        first = decoder(tokens[:, :3], source)
+        rest = decoder(tokens[:, 3:], source, first.state)
+        assert np.array_equal(np.concatenate([first.logits, rest.logits], axis=1), whole.logits)
+        ragged = decoder(tokens, source, lengths=TARGET_LENGTHS).state
+        for name in ("fed", "coverage"):
+            arrays = getattr(ragged, name), getattr(first.state, name)
+            assert arrays[0] is None or np.array_equal(arrays[0][0, 0], arrays[1][0, 0])
+
+
+def test_refusals_and_files(tmp_path, capsys):
+    words = Embedding(V, 4)
+    look = Attention(3, 5, "general")
+    for layers, how, message in (
+        ([GRU(4, 3)], {"input_feeding": True}, "takes 4 features, the embedding gives 4, and what is fed is 3 wide"),
+        ([GRU(9, 3)], {"input_feeding": True, "attention_order": "bahdanau"}, "excludes input_feeding"),
+        ([GRU(9, 3)], {"attention_order": "Luong"}, "must be 'luong' or 'bahdanau'"),
+        ([GRU(7, 3)], {"input_feeding": True, "attention": None}, "this decoder has none"),
+        ([GRU(7, 3), LayerNorm(3)], {"input_feeding": True}, "layer 1 is a LayerNorm"),
+        ([GRU(7, 3, input_dropout=0.5)], {"input_feeding": True}, "does not run input_dropout=0.5"),
+        ([GRU(7, 3)], {"input_feeding": True, "context": "every"}, "what is fed is 3 wide"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            Decoder(words, *layers, **{"attention": look, **how})
+    with pytest.raises(ValueError, match="coverage is an argument of kind 'additive' or 'normed'"):
+        Attention(3, coverage=True)
+    with pytest.raises(ValueError, match="a Decoder runs it"):
+        Attention(3, kind="additive", coverage=True)(np.ones((1, 3)), np.ones((1, 2, 3)))
+    decoder = make("feeding", "location")
+    source, tokens = sources(decoder)
+    with pytest.raises(ValueError, match="has 7 positions, got 9"):
+        decoder(tokens, source._replace(memory=np.ones((B, 9, F)), lengths=None))
+    with pytest.raises(ValueError, match="memory must have 4 rows"):
+        decoder(tokens, source._replace(memory=np.ones((2, 5, F)), lengths=None))
+    with rf.backend("numpy"), pytest.raises(RuntimeError, match="compiled kernels' alone"):
+        decoder(tokens, source)
+    for order in ORDERS:
+        decoder = make(order, "additive", coverage=True)
+        source, tokens = sources(decoder)
+        again = rebuilt(decoder, tmp_path)
+        assert again.get_config() == decoder.get_config()
+        assert repr(again) == repr(decoder)
+        assert np.array_equal(again(tokens, source).logits, decoder(tokens, source).logits)
+        decoder.summary()
+        note = "input feeding" if order == "feeding" else "before the step"
+        assert f"Attention, {note}, coverage" in capsys.readouterr().out
+    _, backward = decoder.forward(tokens, source)
+    decoder.params["output.bias"] = np.ones(V)
+    with pytest.raises(RuntimeError, match="parameters have changed"):
+        backward(np.ones((B, T, V)))
