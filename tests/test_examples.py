@@ -3,6 +3,7 @@
 import importlib.util
 import tarfile
 import zipfile
+from importlib import metadata
 from pathlib import Path
 
 import numpy as np
@@ -157,3 +158,47 @@ def test_long_memory(tmp_path):
     assert (at_first != trained).any()
     # The answer is the sum of the marked numbers: what it owes to each is 1.
     assert abs(owed[np.isfinite(owed)].mean() - 1) < 0.15
+
+
+@pytest.mark.parametrize("rate", [16000, 8000])
+def test_silero_vad(rate):
+    pytest.importorskip("onnxruntime", reason="runs silero-vad's ONNX model")
+    silero = example("silero_vad")
+    try:
+        metadata.distribution("silero-vad")
+    except metadata.PackageNotFoundError:
+        pytest.skip("reads silero-vad's model")
+    model = silero.read()
+    sound = silero.made_voice(1.5, rate)[:-100]
+    wanted = silero.by_chunk(silero.theirs(model), sound, rate)
+    assert wanted.min() < 0.2
+    assert wanted.max() > 0.6
+    network = silero.SileroVAD(model, rate)
+    hear = network.stream()
+    padded = np.concatenate([sound, np.zeros(-len(sound) % network.size, np.float32)])
+    by_chunk = [hear(chunk) for chunk in padded.reshape(-1, network.size)]
+    graph = silero.by_chunk(silero.prepare(model).run, sound, rate)
+    for found in (network(sound), by_chunk, graph):
+        np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-5)
+
+
+def test_silero_vad_without_the_package(monkeypatch, tmp_path):
+    pytest.importorskip("onnx", reason="reads ONNX")
+    silero = example("silero_vad")
+
+    def absent(name):
+        raise metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(silero.metadata, "distribution", absent)
+    with pytest.raises(SystemExit, match="pip install --no-deps silero-vad"):
+        silero.read()
+    (tmp_path / silero.FILE).parent.mkdir(parents=True)
+    (tmp_path / silero.FILE).write_bytes(b"a model")
+    with zipfile.ZipFile(tmp_path / "silero.whl", "w") as wheel:
+        wheel.writestr(silero.FILE, b"a model")
+    for place in (tmp_path, tmp_path / silero.FILE, tmp_path / "silero.whl"):
+        assert silero.read(place) == b"a model"
+    rows = np.arange(14.0).reshape(2, 7)
+    assert silero.windows(rows, 3, 2, 3)[1].tolist() == [[7, 8, 9], [9, 10, 11], [11, 12, 13]]
+    weight = np.arange(12.0).reshape(2, 2, 3)
+    assert silero.product(weight, np.array([-9.0, 1.0]), slice(1, 3))([[1.0, 0.0, 0.0, 2.0]]).tolist() == [[2.0, 30.0]]
