@@ -1,5 +1,6 @@
 """The Python in the README and in docs/ runs, page by page, each page's blocks one after another."""
 
+import importlib.util
 import re
 from pathlib import Path
 
@@ -33,3 +34,22 @@ def test_examples_run(path, tmp_path, monkeypatch):
             if any(re.search(rf"\b{name}\b", str(error)) for name in OTHERS):
                 pytest.skip(str(error))
             raise
+
+
+def test_every_public_name_is_in_the_reference(tmp_path):
+    spec = importlib.util.spec_from_file_location("reference_pages", ROOT / "docs" / "_reference.py")
+    pages = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(pages)
+    described = pages.write_pages(tmp_path / "reference")
+    public = pages.public_modules()
+    assert {"rnnfast", "rnnfast.layers", "rnnfast.data.tasks", "rnnfast.export", "rnnfast.reference"} <= set(public)
+    index = (tmp_path / "reference" / "index.rst").read_text(encoding="utf-8")
+    for module, names in public.items():
+        assert f"   {module}\n" in index
+        page = (tmp_path / "reference" / f"{module}.rst").read_text(encoding="utf-8")
+        for name in names:
+            assert name.startswith("__") or re.search(rf"`+{name}\b", page), f"{module}.{name}"
+    for name in set(described):
+        module = name.rpartition(".")[0]
+        page = (tmp_path / "reference" / f"{module}.rst").read_text(encoding="utf-8")
+        assert re.search(rf"^\.\. auto\w+:: {re.escape(name)}$", page, re.MULTILINE), name

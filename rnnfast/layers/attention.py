@@ -30,7 +30,7 @@ class Attention(ManyInputs):
     "general"       k_j · W q                        `weight` (key_size, query_size)
     "additive"      v · tanh(W_q q + W_k k_j)        `weight_query` (hidden_size, query_size), `weight_key`
                                                      (hidden_size, key_size), `weight_score` (hidden_size,)
-    "normed"        g v/|v| · tanh(W_q q + W_k k_j   these, `scale` (1,) and `bias` (hidden_size,)
+    "normed"        g v/‖v‖ · tanh(W_q q + W_k k_j   these, `scale` (1,) and `bias` (hidden_size,)
                     + b)
     "location"      (W q)_j                          `weight` (num_positions, query_size)
     ==============  ===============================  =====================================================

@@ -1,0 +1,84 @@
+"""The documentation site: `sphinx-build -W docs build/docs`, with what `pip install '.[docs]'` brings."""
+
+import re
+import sys
+from itertools import groupby
+from pathlib import Path
+
+from sphinx.errors import SphinxError
+
+import rnnfast
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE))
+
+from _reference import write_pages  # noqa: E402
+
+EQUATION = re.compile(r" [-+*/]?= ")
+PROMPT = re.compile(r" *(>>>|\.\.\. )")
+LITERAL = re.compile(r"(``.*?``|`[^`]*`)")
+MARKUP = re.compile(r"([*|]|(?<=\w)_(?!\w))")
+
+project = "rnnfast"
+author = "the rnnfast developers"
+copyright = "the rnnfast developers"
+release = version = rnnfast.__version__
+
+extensions = ["myst_parser", "sphinx.ext.autodoc", "numpydoc"]
+source_suffix = {".md": "markdown", ".rst": "restructuredtext"}
+exclude_patterns = ["build", "_*"]
+default_role = "literal"
+myst_heading_anchors = 3
+numpydoc_show_class_members = False
+autodoc_member_order = "bysource"
+autodoc_typehints = "none"
+add_module_names = False
+suppress_warnings: list[str] = []
+html_theme = "furo"
+html_title = f"rnnfast {release}"
+
+
+def escaped(row):
+    """A line with backslashes before what is no markup, but for its literals."""
+    parts = LITERAL.split(row)
+    return "".join(part if n % 2 else MARKUP.sub(r"\\\1", part) for n, part in enumerate(parts))
+
+
+def as_markup(app, what, name, value, options, lines):
+    """Docstrings are written to be read as text: what reStructuredText would take for markup in them is escaped.
+
+    Paragraphs of equations, one a line, stay one a line.
+    """
+    found: list[str] = []
+    for paragraph, rows in groupby(lines, key=lambda line: bool(line.strip())):
+        block = list(rows)
+        if paragraph and len(block) > 1 and all(EQUATION.search(row) for row in block):
+            found += ["::", "", *(f"    {row}" for row in block)]
+        else:
+            found += [row if PROMPT.match(row) else escaped(row) for row in block]
+    lines[:] = found
+
+
+def list_others(app, docname, source):
+    """In the place of OTHER_PAGES in the index: the pages that it does not name."""
+    if docname == "index":
+        named = {line.strip() for line in source[0].splitlines()}
+        others = sorted(path.stem for path in HERE.glob("*.md") if path.stem not in {"index", *named})
+        source[0] = source[0].replace("OTHER_PAGES", "\n".join(others))
+
+
+def check_names(app, error):
+    """Fail where a public name has no entry."""
+    described = {name for name, *_ in app.env.domains["py"].get_objects()}
+    if error is None and (missing := sorted(set(NAMES) - described)):
+        raise SphinxError(f"public names without an entry in the reference: {', '.join(missing)}")
+
+
+NAMES = write_pages(HERE / "reference")
+
+
+def setup(app):
+    """Docstrings, the index, and the check."""
+    app.connect("autodoc-process-docstring", as_markup, priority=1)  # before numpydoc
+    app.connect("source-read", list_others)
+    app.connect("build-finished", check_names)
