@@ -18,14 +18,26 @@ _BUILT_IN = "dict, tuple, list, object, Generic, Protocol, Mapping"
 def public_modules() -> dict[str, list[str]]:
     """Every public package, and the modules that are public themselves, with the names that each makes public."""
     found = {"rnnfast": list(rnnfast.__all__)}
-    for each in pkgutil.walk_packages(rnnfast.__path__, "rnnfast."):
+    for each in pkgutil.walk_packages(rnnfast.__path__, "rnnfast.", onerror=lambda name: None):
         private = any(part.startswith("_") for part in each.name.split("."))
         if private or each.name.startswith(_APART) or not (each.ispkg or each.name in _MODULES):
             continue
-        module = importlib.import_module(each.name)
-        if names := getattr(module, "__all__", None) or _own(module, each.name):
-            found[each.name] = list(names)
+        try:
+            module = importlib.import_module(each.name)
+        except ImportError:  # it needs a package that is not here
+            continue
+        names = getattr(module, "__all__", None) or _own(module, each.name)
+        if names := [name for name in names if _importable(module, name)]:
+            found[each.name] = names
     return found
+
+
+def _importable(module: ModuleType, name: str) -> bool:
+    try:
+        getattr(module, name)
+    except ImportError:
+        return False
+    return True
 
 
 def _own(module: ModuleType, name: str) -> list[str]:

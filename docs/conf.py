@@ -2,10 +2,14 @@
 
 import re
 import sys
+from importlib.util import find_spec
 from itertools import groupby
 from pathlib import Path
 
+from jinja2.sandbox import SandboxedEnvironment
+from numpydoc import docscrape_sphinx
 from sphinx.errors import SphinxError
+from sphinx.ext.autodoc.mock import _MockObject, mock
 
 import rnnfast
 
@@ -13,6 +17,18 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
 
 from _reference import write_pages  # noqa: E402
+
+# numpydoc compiles its template anew for each docstring: a fifth of the time that all takes.
+_environments = []
+
+
+def _environment(loader):
+    if not _environments:
+        _environments.append(SandboxedEnvironment(loader=loader))
+    return _environments[0]
+
+
+docscrape_sphinx.SandboxedEnvironment = _environment
 
 EQUATION = re.compile(r" [-+*/]?= ")
 PROMPT = re.compile(r" *(>>>|\.\.\. )")
@@ -28,8 +44,12 @@ extensions = ["myst_parser", "sphinx.ext.autodoc", "numpydoc"]
 source_suffix = {".md": "markdown", ".rst": "restructuredtext"}
 exclude_patterns = ["build", "_*"]
 default_role = "literal"
+smartquotes = False
 myst_heading_anchors = 3
 numpydoc_show_class_members = False
+# What is not installed is acted, so that the pages of the rooms that need it are complete.
+OPTIONAL = ("h5py", "joblib", "keras", "matplotlib", "onnx", "onnxruntime", "sklearn", "torch")
+autodoc_mock_imports = [name for name in OPTIONAL if find_spec(name) is None]
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"
 add_module_names = False
@@ -74,7 +94,9 @@ def check_names(app, error):
         raise SphinxError(f"public names without an entry in the reference: {', '.join(missing)}")
 
 
-NAMES = write_pages(HERE / "reference")
+_MockObject.__or__ = _MockObject.__ror__ = lambda self, other: self  # in annotations, `Tensor | None`
+with mock(autodoc_mock_imports):
+    NAMES = write_pages(HERE / "reference")
 
 
 def setup(app):

@@ -20,7 +20,9 @@ def imports(path):
         elif isinstance(node, ast.ImportFrom) and node.module == "rnnfast":
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.Import):
-            yield from (name.split(".")[1] for name in (alias.name for alias in node.names) if name.startswith("rnnfast."))
+            yield from (
+                name.split(".")[1] for name in (alias.name for alias in node.names) if name.startswith("rnnfast.")
+            )
 
 
 def test_imports_run_one_way():
