@@ -476,6 +476,9 @@ def test_fit_learns_several_outputs_from_several_inputs(tmp_path):
         verbose=False,
     )
     assert set(history.history) == {"loss", "topic_accuracy", "val_loss", "val_topic_accuracy"}
+    for verb in (graph.fit, graph.evaluate):
+        with pytest.raises(ValueError, match="metrics: 'accuracy' is of one output of 'topic', 'price': give"):
+            verb(x, y, lengths=lengths, metrics=["accuracy"])
     assert history.history["topic_accuracy"][-1] > 0.95
     found = graph.evaluate(x, y, lengths=lengths)
     assert found["topic_accuracy"] > 0.8
