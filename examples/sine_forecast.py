@@ -9,6 +9,7 @@ network has to beat. Errors are those of the scaled series.
 
 import argparse
 import itertools
+import os
 import time
 
 import numpy as np
@@ -73,8 +74,12 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=20)
-    parser.add_argument("--keras", action="store_true", help="train the same network with Keras, too")
+    parser.add_argument("--keras", action="store_true", help="train the same network with Keras, too, in turns")
     args = parser.parse_args()
+    if args.keras:
+        # One thread each; Keras's backends read this when they are imported.
+        os.environ["OMP_NUM_THREADS"] = "1"
+        rf.set_num_threads(1)
     for seed, make in itertools.product(range(args.seeds), [ours, kerases] if args.keras else [ours]):
         error, r2, last, noise, seconds = forecast(seed, args.epochs, make)
         who = "rnnfast" if make is ours else "Keras"
