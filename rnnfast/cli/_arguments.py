@@ -39,7 +39,7 @@ def bad_input() -> Iterator[None]:
     """Turn the errors that a file or a value of the user's may cause into a `CommandError`."""
     try:
         yield
-    except (ValueError, TypeError, OSError, FloatingPointError, MemoryError) as error:
+    except (ValueError, TypeError, OSError, FloatingPointError, MemoryError, ImportError) as error:
         message = str(error)
         if isinstance(error, OSError) and error.filename is not None and error.strerror:
             message = f"{error.filename}: {error.strerror[0].lower()}{error.strerror[1:]}"

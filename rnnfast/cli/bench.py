@@ -12,7 +12,7 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from rnnfast.cli._arguments import CommandError, check_new_file, integer, warn
+from rnnfast.cli._arguments import CommandError, check_new_file, integer, number, use_threads, warn
 from rnnfast.cli._sections import CELLS, MODES, SECTIONS, Row, full, row
 
 if TYPE_CHECKING:
@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from rnnfast.cli._worker import Worker
 
 _NAME, _CELL = 50, 19
+_EXAMPLES = """examples:
+  rnnfast bench                                           a short table, against NumPy
+  rnnfast bench --rivals torch onnxruntime --shapes 32,100,128
+  rnnfast bench --latency model.safetensors --rate 100    how long a step takes, and whether it keeps up with 100 Hz"""
 
 
 def _shape(text: str) -> tuple[int, int, int]:
@@ -40,6 +44,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> argparse.ArgumentParse
         description="Time recurrent layers: median times over interleaved rounds, the fraction of the peak of "
         "multiply-adds, and for each rival how many times longer it takes. Every system has a process of its own, and "
         "its outputs and gradients are first compared with the float64 reference.",
+        epilog=_EXAMPLES,
     )
     parser.add_argument(
         "--rivals", nargs="*", metavar="NAME", help="other systems too, as far as installed (default: all of them)"
@@ -51,6 +56,11 @@ def add_parser(subparsers: argparse._SubParsersAction) -> argparse.ArgumentParse
     parser.add_argument("--shapes", nargs="+", type=_shape, metavar="B,T,H", help="batch, steps, units; as many inputs")
     parser.add_argument("--threads", type=integer(1), default=1, metavar="N", help="(default: %(default)s)")
     parser.add_argument("--rounds", type=integer(1), default=7, metavar="N", help="(default: %(default)s)")
+    latency = parser.add_argument_group("latency of a model")
+    latency.add_argument("--latency", metavar="MODEL", help="instead: how long its single steps take, p50, p99, worst")
+    latency.add_argument("--rate", type=number(1e-9), metavar="HZ", help="steps a second: the real-time factor too")
+    latency.add_argument("--calls", type=integer(1), default=5000, metavar="N", help="(default: %(default)s)")
+    latency.add_argument("--length", type=integer(1), default=100, metavar="T", help="of a sequence (default: 100)")
     parser.add_argument("--json", metavar="PATH", help="write the figures to this file")
     parser.add_argument("--plot", metavar="PATH", help="draw them (.png, .svg, .pdf)")
     return parser
@@ -59,6 +69,8 @@ def add_parser(subparsers: argparse._SubParsersAction) -> argparse.ArgumentParse
 def run(args: argparse.Namespace) -> int:
     """Measure and print."""
     output = None if args.json is None else check_new_file(args.json)
+    if args.latency is not None:
+        return _latency(args, output)
     picture = None if args.plot is None else check_new_file(args.plot)
     if picture is not None:
         from rnnfast.cli._picture import check_installed, draw
@@ -88,6 +100,19 @@ def run(args: argparse.Namespace) -> int:
         _written(output, lambda: output.write_text(json.dumps(whole, indent=1) + "\n"))
     if picture is not None:
         _written(picture, lambda: draw(config, rows, picture))
+    return 0
+
+
+def _latency(args: argparse.Namespace, output: Path | None) -> int:
+    from rnnfast.cli._latency import report
+
+    use_threads(args.threads)
+    text, values = report(args.latency, args.rate, args.calls, args.length)
+    config = _config(args.threads)
+    print("; ".join(f"{name} {value}" for name, value in config.items()))
+    print(text)
+    if output is not None:
+        _written(output, lambda: output.write_text(json.dumps({"config": config, **values}, indent=1) + "\n"))
     return 0
 
 

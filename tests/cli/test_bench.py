@@ -8,6 +8,7 @@ import sys
 import numpy as np
 import pytest
 
+import rnnfast
 from rnnfast import reference
 from rnnfast.cli import _parser, bench, main
 from rnnfast.cli._cases import Case, Contestant, make_data
@@ -286,3 +287,31 @@ def test_bad_arguments_are_one_line(arguments, message, capsys):
     error = capsys.readouterr().err
     assert message in error
     assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize("kind", ["steps", "ids", "sequence"])
+def test_latency(tmp_path, capsys, kind):
+    layers = {
+        "steps": [rnnfast.GRU(3, 4), rnnfast.Linear(4, 2)],
+        "ids": [rnnfast.Embedding(5, 3), rnnfast.LSTM(3, 4)],
+        "sequence": [rnnfast.GRU(3, 4, bidirectional=True), rnnfast.Last()],
+    }[kind]
+    path, figures = tmp_path / "model.safetensors", tmp_path / "figures.json"
+    rnnfast.Sequential(*layers).save(path)
+    ask = ["bench", "--latency", str(path), "--calls", "40", "--length", "7", "--rate", "1e-3", "--json", str(figures)]
+    assert main(ask) == 0
+    shown, found = capsys.readouterr().out, json.loads(figures.read_text())
+    assert 0 < found["p50"] <= found["p99"] <= found["worst"]
+    assert found["steps_a_call"] == (7 if kind == "sequence" else 1)
+    assert found["real_time_factor"] == pytest.approx(found["mean"] * 1e-3 / found["steps_a_call"])
+    assert found["late"] == 0
+    assert "real-time factor" in shown
+    assert ("cannot run step by step" in shown) == (kind == "sequence")
+
+
+def test_latency_of_what_cannot_be_timed(tmp_path, capsys):
+    path = tmp_path / "model.safetensors"
+    rnnfast.Sequential(rnnfast.Activation("relu")).save(path)
+    assert main(["bench", "--latency", str(path)]) == 2
+    assert "number of inputs is known" in capsys.readouterr().err
+    assert main(["bench", "--latency", str(tmp_path / "none")]) == 2
