@@ -14,7 +14,10 @@ from collections.abc import Sequence
 
 from rnnfast.cli._arguments import CommandError, Parser
 
-_COMMANDS = ("demo", "train", "predict", "evaluate", "generate", "translate", "inspect", "convert", "export", "bench", "info")
+_COMMANDS = (
+    *("demo", "train", "predict", "evaluate", "generate", "translate"),
+    *("inspect", "convert", "export", "bench", "info"),
+)
 _INTERRUPTED = 130  # 128 + SIGINT, what shells expect
 
 

@@ -17,22 +17,20 @@ def format_of(path: str) -> str:
 
     Raises
     ------
-    CommandError
+    ValueError
         When it is none of these.
     OSError
         When it cannot be read.
     """
     with open(path, "rb") as file:
-        start = file.read(9)
+        start = file.read(len(_HDF5))
     if start.startswith((_HDF5, _ZIP)):
         return "keras"
-    if start[8:] == b"{":
-        from rnnfast.files import read_header
-
-        return "torch" if read_header(path)[0].get("format") != "rnnfast" else "rnnfast"
     if Path(path).suffix.lower() == ".onnx":
         return "onnx"
-    raise CommandError(f"{path}: neither a safetensors, a Keras nor an ONNX file")
+    from rnnfast.files import read_header
+
+    return "rnnfast" if read_header(path)[0].get("format") == "rnnfast" else "torch"
 
 
 def format_for(path: str) -> str:

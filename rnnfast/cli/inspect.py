@@ -9,7 +9,9 @@ import os
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from rnnfast.cli import _foreign
 from rnnfast.cli._arguments import bad_input
+from rnnfast.cli._formats import format_of
 from rnnfast.cli._results import add_json_argument, show
 
 _WIDEST = 72  # characters of one value
@@ -23,11 +25,11 @@ def add_parser(subparsers: argparse._SubParsersAction) -> argparse.ArgumentParse
         "inspect",
         help="show what a model file or a training checkpoint holds",
         description="Show what a file holds without running any of it: of a model its kind, layers, tensors and all "
-        "that is kept beside them (labels, words, arguments); of a training checkpoint how far it has come; of any "
-        "other safetensors file its tensors.",
-        epilog="example: rnnfast inspect model.safetensors",
+        "that is kept beside them (labels, words, arguments); of a training checkpoint how far it has come; of a Keras "
+        "or ONNX file or a PyTorch state dict (safetensors) its layers as rnnfast reads them, and its tensors.",
+        epilog="examples:\n  rnnfast inspect model.safetensors\n  rnnfast inspect network.onnx --json",
     )
-    parser.add_argument("file", metavar="FILE", help="a model, a training checkpoint or another safetensors file")
+    parser.add_argument("file", metavar="FILE", help="a model of any kind, or a training checkpoint")
     add_json_argument(parser)
     return parser
 
@@ -38,15 +40,18 @@ def run(args: argparse.Namespace) -> int:
     from rnnfast.training.checkpoint import is_checkpoint
 
     with bad_input():
-        metadata, tensors = files.read_header(args.file)
+        kind = format_of(args.file)
         found: dict[str, Any] = {"file": args.file, "bytes": os.path.getsize(args.file)}
-        if metadata.get("format") == "rnnfast":
-            lines = _model(args.file, metadata, found)
-        elif is_checkpoint(metadata):
-            lines = _checkpoint(args.file, tensors, found)
+        if kind in ("keras", "onnx"):
+            lines, tensors = getattr(_foreign, kind)(args.file, found)
         else:
-            found |= {"kind": None, "metadata": metadata}
-            lines = [f"{args.file}: a safetensors file that rnnfast did not write", *_values(metadata, "metadata")]
+            metadata, tensors = files.read_header(args.file)
+            if kind == "rnnfast":
+                lines = _model(args.file, metadata, found)
+            elif is_checkpoint(metadata):
+                lines = _checkpoint(args.file, tensors, found)
+            else:
+                lines = [*_foreign.torch(args.file, metadata, found), *_values(metadata, "metadata")]
     found["tensors"] = [
         {"name": name, "shape": list(shape), "dtype": dtype} for name, (shape, dtype) in tensors.items()
     ]
