@@ -315,3 +315,12 @@ def test_demo(tmp_path):
     assert [line.split(",")[0] for line in timed] == ["forward", "training step", "single step"]
     assert all(float(line.split()[-1].rstrip("x")) > 0 for line in timed)
     assert LanguageModel.load(path).network.layers[1].hidden_size == 8
+
+
+def test_a_shell_asks_for_completions(tmp_path):
+    pytest.importorskip("argcomplete")
+    for line, wanted in (("rnnfast exp", "export"), ("rnnfast export c --max", "--max-steps")):
+        answer = tmp_path / "answer"
+        asking = {"COMP_LINE": line, "COMP_POINT": str(len(line)), "_ARGCOMPLETE": "1"}
+        rnnfast_command(env={**os.environ, **asking, "_ARGCOMPLETE_STDOUT_FILENAME": str(answer)})
+        assert answer.read_text().strip() == wanted
