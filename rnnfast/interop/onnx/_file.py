@@ -44,6 +44,8 @@ def read_model(model: Any) -> Any:
         except Exception as error:  # protobuf's own class, which has moved
             raise ValueError(f"this is no ONNX model, or not a whole one: {error}") from error
     for tensor in _tensors(proto):
+        if any(size < 0 for size in tensor.dims):  # which NumPy would take for a size that is left open
+            raise ValueError(f"this is no valid ONNX model: tensor {tensor.name!r:.80} has shape {list(tensor.dims)}")
         if onnx.external_data_helper.uses_external_data(tensor):
             _fetch(tensor, folder)
     # Many exporters leave shapes open that the checker asks for, and that nothing here needs.

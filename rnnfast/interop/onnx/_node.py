@@ -11,7 +11,9 @@ from rnnfast.interop.onnx._activations import Function
 
 Array = np.ndarray
 
-CELLS = {"RNN": "rnn", "GRU": "gru", "LSTM": "lstm"}
+CELLS = {"RNN": "rnn", "GRU": "gru", "LSTM": "lstm", "DynamicQuantizeLSTM": "lstm"}
+# By domain and type; the last is what ONNX Runtime's `quantize_dynamic` makes of an LSTM.
+OPERATORS = {("", "RNN"), ("", "GRU"), ("", "LSTM"), ("com.microsoft", "DynamicQuantizeLSTM")}
 GATES = {"rnn": 1, "gru": 3, "lstm": 4}
 _DIRECTIONS = {"forward": (False,), "reverse": (True,), "bidirectional": (False, True)}
 _USUAL = {"rnn": ["Tanh"], "gru": ["Sigmoid", "Tanh"], "lstm": ["Sigmoid", "Tanh", "Tanh"]}
@@ -212,6 +214,28 @@ def _read(op_type: str, attributes: tuple[tuple[str, Any], ...], where: str) -> 
         layout=layout,
         hidden_size=given.get("hidden_size"),
     )
+
+
+def whole(given: tuple[Any, ...], where: str) -> tuple[Any, Any, Any, Any]:
+    """W, R, B and P; of a quantized LSTM, whose scales and zero points follow them, as real numbers."""
+    W, R, B, P = given[:4]
+    if len(given) > 4:
+        W = _dequantized(W, given[4], given[5], f"{where}: W")
+        R = _dequantized(R, given[6], given[7], f"{where}: R")
+    return W, R, B, P
+
+
+def _dequantized(array: Array, scale: Any, zero: Any, what: str) -> Array:
+    """(D, 4·H, I) of whole numbers (D, I, 4·H), with a scale and a zero point for each direction, or for each row."""
+    if array.ndim != 3 or array.dtype.kind not in "iu" or scale is None:
+        raise ValueError(f"{what} must be whole numbers (D, I, 4·H) with a scale, got {array.dtype} {array.shape}")
+    D, _, rows = array.shape
+    factors = []
+    for each in (scale, np.zeros((), array.dtype) if zero is None else zero):
+        if each.size not in (1, D, D * rows):
+            raise ValueError(f"{what}: scale and zero point must have shape ({D},) or ({D}, {rows}), got {each.shape}")
+        factors.append(each.astype(np.float32).reshape(D if each.size > 1 else 1, 1, -1))
+    return ((array - factors[1]) * factors[0]).swapaxes(1, 2)
 
 
 def _taken(stacked: Array, order: list[int], H: int) -> Array:

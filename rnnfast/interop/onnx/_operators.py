@@ -23,6 +23,7 @@ class _Weights(NamedTuple):
     in_numpy: bool
     given: tuple[Any, ...]
     copies: tuple[Any, ...]
+    sizes: tuple[int, int]
     params: list[dict[str, Array]]
     packed: list[Any]
 
@@ -49,11 +50,11 @@ class _Recurrent(OpRun):
         where = f"{kind} {self.onnx_node.name!r:.80}"
         node = _node.read(kind, attributes, where)
         B, lengths, h0, c0, P = (*rest, *[None] * 5)[:5]
-        weights = self._weights(node, X, (W, R, B, P))
+        weights = self._weights(node, X, (W, R, B, P, *rest[5:]))
         x = X if node.layout else np.swapaxes(X, 0, 1)
-        (rows, T), D, H, dtype = x.shape[:2], len(node.directions), R.shape[2], weights.dtype
-        if x.shape[2] != W.shape[2]:
-            raise ValueError(f"{where}: X must have {W.shape[2]} features, as W has, got shape {X.shape}")
+        (rows, T), D, (I, H), dtype = x.shape[:2], len(node.directions), weights.sizes, weights.dtype  # noqa: E741
+        if x.shape[2] != I:
+            raise ValueError(f"{where}: X must have {I} features, as W has, got shape {X.shape}")
         if lengths is not None:
             lengths = ops.sequence_lengths(lengths, (rows, T))
         initial = [_initial(each, name, node, (D, rows, H)) for each, name in ((h0, "initial_h"), (c0, "initial_c"))]
@@ -99,8 +100,9 @@ class _Recurrent(OpRun):
             return kept
         if X.ndim != 3:
             raise ValueError(f"{node.where}: X must have three axes, got shape {X.shape}")
-        node.check(*given)
-        wide: list[Any] = [None if each is None else np.array(each, dtype) for each in given]
+        arrays = _node.whole(given, node.where)
+        sizes = node.check(*arrays)
+        wide: list[Any] = [None if each is None else np.array(each, dtype) for each in arrays]
         params, packed = [], []
         for d in range(len(node.directions)):
             params.append(node.one_bias(node.ours(*wide, direction=d)))
@@ -108,7 +110,7 @@ class _Recurrent(OpRun):
             packed.append(None if options is None else ops.pack(node.cell, params[d], **options))
         copies = tuple(None if each is None else each.copy() for each in given)
         # One assignment: another thread sees the old weights or the new ones, each of which are whole.
-        self._kept = found = _Weights(node, dtype, in_numpy(), given, copies, params, packed)
+        self._kept = found = _Weights(node, dtype, in_numpy(), given, copies, sizes, params, packed)
         return found
 
 
@@ -134,10 +136,19 @@ class LSTM(_Recurrent):
     """Long short-term memory."""
 
 
+class DynamicQuantizeLSTM(_Recurrent):
+    """ONNX Runtime's LSTM with quantized weights; here what enters is not rounded too."""
+
+    op_domain = "com.microsoft"
+
+
+_OPERATORS: list[Any] = [RNN, GRU, LSTM, DynamicQuantizeLSTM, Loop, Scan]
+
+
 class Evaluator(ReferenceEvaluator):
     """The onnx package's evaluator with our recurrent operators, in branches, loops and functions too."""
 
     def __init__(self, proto: Any, opsets: Any = None, *, new_ops: Any = None, **options: Any):
-        super().__init__(proto, opsets, new_ops=[RNN, GRU, LSTM, Loop, Scan, *(new_ops or ())], **options)
+        super().__init__(proto, opsets, new_ops=[*_OPERATORS, *(new_ops or ())], **options)
         for array in self.rt_inits_.values():
             array.setflags(write=False)

@@ -34,11 +34,12 @@ class Walk:
     Parameters
     ----------
     model : onnx.ModelProto
-    op_types : collection of str
+    operators : collection of (str, str)
+        By domain and type.
     """
 
-    def __init__(self, model: Any, op_types: Any):
-        self.model, self.op_types = model, op_types
+    def __init__(self, model: Any, operators: Any):
+        self.model, self.operators = model, operators
         self.functions = {(each.domain, each.name): each for each in model.functions}
         self.opsets = {each.domain: each.version for each in model.opset_import}
         # Folding may be asked to double the same weights again and again: it ends where a sound model's would not.
@@ -63,7 +64,7 @@ class Walk:
         for node in nodes:
             attributes = _attributes(node, given)
             inputs = [known.get(name, True) if name else None for name in node.input]
-            if node.domain in ("", "ai.onnx") and node.op_type in self.op_types:
+            if (node.domain.removeprefix("ai.onnx"), node.op_type) in self.operators:
                 arrays = [array_of(each) if isinstance(each, onnx.TensorProto) else each for each in inputs]
                 yield Found(node, attributes, arrays)
             function = self.functions.get((node.domain, node.op_type))

@@ -65,7 +65,8 @@ class Prepared(base.BackendRep):
             When an input is missing or unknown, or has another shape or dtype than the model declares.
         """
         feed = {name: _checked(name, value, self._types[name]) for name, value in self._named(inputs).items()}
-        results = self._evaluator.run(None, feed)
+        with np.errstate(over="ignore", divide="ignore", invalid="ignore"):  # as the other runtimes: the result tells
+            results = self._evaluator.run(None, feed)
         return base.namedtupledict("Outputs", self.output_names)(*results)
 
     def _named(self, inputs: Any) -> dict[str, Any]:

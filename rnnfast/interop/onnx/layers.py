@@ -14,13 +14,15 @@ Array = np.ndarray
 
 _LAYERS = {"rnn": RNN, "gru": GRU, "lstm": LSTM}
 _INPUTS = ("X", "W", "R", "B", "sequence_lens", "initial_h", "initial_c", "P")
+_SCALES = ("W_scale", "W_zero_point", "R_scale", "R_zero_point")  # of a quantized LSTM
 
 
 def layers_of(model: Any, *, dtype: Any = None) -> dict[str, Any]:
     """The RNN, GRU and LSTM nodes of an ONNX model as trainable layers.
 
     A node is looked for in branches, loops and functions too, and its weights may be initializers, constants, or what
-    is cut out of them and put together again, as exporters do.
+    is cut out of them and put together again, as exporters do. An LSTM whose weights ONNX Runtime has quantized
+    (`DynamicQuantizeLSTM`) has them as real numbers again.
 
     Parameters
     ----------
@@ -56,7 +58,7 @@ def layers_of(model: Any, *, dtype: Any = None) -> dict[str, Any]:
     {'1.l0': GRU(input_size=3, hidden_size=4, num_layers=1, bias=True, bidirectional=True, dropout=0.0, dtype='float32', reset='after', update='keep')}
     """  # noqa: E501 - a layer's own form
     layers: dict[str, Any] = {}
-    for found in Walk(read_model(model), _node.CELLS):
+    for found in Walk(read_model(model), _node.OPERATORS):
         name = plain = found.node.name or next(filter(None, found.node.output), found.node.op_type)
         count = 2
         while name in layers:
@@ -67,11 +69,13 @@ def layers_of(model: Any, *, dtype: Any = None) -> dict[str, Any]:
 
 def _layer(found: Found, where: str, dtype: Any) -> Any:
     node = _node.read(found.node.op_type, found.attributes, where)
-    inputs = dict(zip(_INPUTS if node.cell == "lstm" else _INPUTS[:6], found.inputs, strict=False))
-    weights: list[Any] = [inputs.get(name) for name in ("W", "R", "B", "P")]
-    for name, array in zip(("W", "R", "B", "P"), weights, strict=True):
+    inputs = dict(zip((*_INPUTS, *_SCALES) if node.cell == "lstm" else _INPUTS[:6], found.inputs, strict=False))
+    names = ("W", "R", "B", "P", *(_SCALES if "W_scale" in inputs else ()))
+    weights: list[Any] = [inputs.get(name) for name in names]
+    for name, array in zip(names, weights, strict=True):
         if array is True or (array is None and name in ("W", "R")):
             raise ValueError(f"{where}: {name} is {'fed to' if array else 'missing from'} the model, not a part of it")
+    weights = list(_node.whole(tuple(weights), where))
     input_size, hidden_size = node.check(*weights)
     options = node.options(0, weights[3] is not None)
     if options is None or len({*node.functions}) > 1:

@@ -27,7 +27,7 @@ def test_the_recurrent_node_tests_of_the_onnx_package_pass():
 
     kinds = ("test_rnn_", "test_gru_", "test_lstm_", "test_simple_rnn_")
     cases = [case for case in _NodeTestCases if case.name.startswith(kinds)]
-    assert len(cases) >= 18
+    assert len(cases) >= 12  # 18 since onnx 1.23
     for case in cases:
         prepared = Backend.prepare(case.model, "CPU")
         for inputs, wanted in case.data_sets:

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from onnx_model_checks import fed, model_of, problem
+from onnx_model_checks import fed, model_of, problem, run_theirs
 
 import rnnfast as rf
 
@@ -118,6 +118,41 @@ def test_weights_that_are_put_together_in_branches_and_functions():
     for layer in layers.values():
         for name, array in layer.params.items():
             np.testing.assert_array_equal(array, plain.params[name])
+
+
+@pytest.mark.parametrize("per_row", [False, True])
+def test_weights_that_onnx_runtime_has_quantized(per_row):
+    inputs = problem("LSTM", D=2, peephole=True)
+    zeros, scales, plain, rounded = {}, {}, dict(inputs), {}
+    for name in ("W", "R"):
+        array = inputs[name].swapaxes(1, 2)
+        # Seven bits, as the eighth overflows on many processors.
+        scales[name] = (np.abs(array).max(axis=1 if per_row else (1, 2)) / 63).astype(np.float32)
+        zeros[name] = np.full(scales[name].shape, 0 if per_row else 64, np.int8 if per_row else np.uint8)
+        factor, zero = scales[name].reshape(2, 1, -1), zeros[name].reshape(2, 1, -1)
+        rounded[name] = (np.rint(array / factor) + zero).astype(zero.dtype)
+        plain[name] = ((rounded[name] - zero.astype(np.float32)) * factor).swapaxes(1, 2).astype(np.float32)
+    names = ["X", "Wq", "Rq", "B", "sequence_lens", "initial_h", "initial_c", "P", "Ws", "Wz", "Rs", "Rz"]
+    how = {"hidden_size": 5, "direction": "bidirectional"}
+    node = helper.make_node("DynamicQuantizeLSTM", names, ["Y", "Y_h"], name="cell", domain="com.microsoft", **how)
+    stored = {name: plain[name] for name in ("B", "P")}
+    for name in ("W", "R"):
+        stored |= {f"{name}q": rounded[name], f"{name}s": scales[name], f"{name}z": zeros[name]}
+    made = [numpy_helper.from_array(array, name) for name, array in stored.items()]
+    graph = model_of("LSTM", plain, **how).graph
+    outputs = [graph.output[0], graph.output[1]]
+    opsets = [helper.make_opsetid("", 17), helper.make_opsetid("com.microsoft", 1)]
+    model = helper.make_model(
+        helper.make_graph([node], "quantized", graph.input, outputs, made), opset_imports=opsets, ir_version=8
+    )
+    found, wanted = layers_of(model)["cell"], layers_of(model_of("LSTM", plain, **how))["cell"]
+    for name, array in wanted.params.items():
+        np.testing.assert_allclose(found.params[name], array, rtol=1e-6)
+    feed = fed(plain)
+    y, exact = prepare(model).run(feed)["Y"], prepare(model_of("LSTM", plain, **how)).run(feed)["Y"]
+    assert np.abs(y - exact).max() < 1e-6
+    pytest.importorskip("onnxruntime")  # which rounds what enters to 8 bits too
+    assert 1e-5 < np.abs(y - run_theirs(model, feed)["Y"]).max() < 0.006
 
 
 def test_what_no_layer_has_is_named():
