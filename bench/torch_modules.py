@@ -3,8 +3,8 @@
     python bench/torch_modules.py [--rounds N] [--cells LSTM GRU RNN] [--shapes B,T,H ...]
 
 Modules with as many inputs as units. Forward is inference under no_grad; training is forward, a sum of the output, and
-backward to the input and all parameters. Packed batches have lengths from T/2 to T. Medians over interleaved rounds,
-and the median of their ratios.
+backward to the input and all parameters. Packed batches have lengths from T/2 to T and are packed beforehand. Medians
+over interleaved rounds, and the median of their ratios.
 """
 
 import argparse
@@ -13,7 +13,7 @@ import os
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import torch
-from torch.nn.utils.rnn import pack_padded_sequence
+from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence
 
 import rnnfast as rf
 from rnnfast.cli._timing import duration, interleaved, medians
@@ -29,19 +29,20 @@ def case(cell, B, T, H, packed, training):
     ours = getattr(rt, cell)(H, H, batch_first=True)
     ours.load_state_dict(theirs.state_dict())
     x = torch.randn(B, T, H)
-    lengths = torch.randint(T // 2, T + 1, (B,)) if packed else None
+    if packed:
+        lengths = torch.randint(T // 2, T + 1, (B,))
+        given = pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)
 
     def forward(module):
         with torch.no_grad():
-            return module(x if lengths is None else pack(x))
-
-    def pack(x):
-        return pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)
+            module(given if packed else x)
 
     def train(module):
-        given = x.detach().requires_grad_()
-        y = module(given)[0] if lengths is None else module(pack(given))[0].data
         module.zero_grad()
+        if packed:
+            y = module(PackedSequence(given.data.detach().requires_grad_(), *given[1:]))[0].data
+        else:
+            y = module(x.detach().requires_grad_())[0]
         y.sum().backward()
 
     run = train if training else forward

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from rnnfast import ops
 from rnnfast.kernels._memory import address
 
 
@@ -182,7 +183,7 @@ class Block:
 def as_array(value: Any, name: str) -> np.ndarray:
     """`value` as an array; a list of sequences that are not equally long is a ValueError that says what to do."""
     try:
-        return np.asarray(value)
+        return ops.as_array(value)
     except ValueError as error:
         if "inhomogeneous" not in str(error):
             raise

@@ -11,6 +11,7 @@ from rnnfast.kernels._step import Step
 from rnnfast.kernels._stream import Line, StreamBase
 from rnnfast.layers import _check
 from rnnfast.layers._base import Layer
+from rnnfast.layers._block import as_array
 
 Array = np.ndarray
 
@@ -74,7 +75,7 @@ class Stream(StreamBase):
         RuntimeError
             When the layer's parameters have changed since the stream was made, or another thread is inside.
         """
-        x = np.asarray(x)
+        x = as_array(x, "x")
         if x.ndim < 2 or x.shape[0] != self.batch_size:
             raise ValueError(
                 f"x must have shape ({self.batch_size}, n, ...), some steps of each sequence, got {x.shape}"

@@ -5,7 +5,7 @@ from rnnfast.kernels._ctc import ctc
 from rnnfast.kernels._losses import binary_cross_entropy, cross_entropy, mse
 from rnnfast.kernels._passes import accumulate, add_rows, dropout, sum_of_squares
 from rnnfast.kernels._updates import update
-from rnnfast.ops._arrays import sequence_lengths
+from rnnfast.ops._arrays import as_array, sequence_lengths
 from rnnfast.ops._variant import ACTIVATIONS, GATES, Variant, kind
 from rnnfast.ops.linear import linear, linear_backward, pack_linear
 from rnnfast.ops.recurrent import backward, forward, pack, state_pair
@@ -17,6 +17,7 @@ __all__ = [
     "Variant",
     "accumulate",
     "add_rows",
+    "as_array",
     "backward",
     "binary_cross_entropy",
     "crf",

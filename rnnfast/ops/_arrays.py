@@ -9,9 +9,16 @@ Array = np.ndarray
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
 
+def as_array(value: Any) -> Array:
+    """`value` as an array, in place where NumPy can have its memory: tensors of PyTorch, JAX and others on a CPU."""
+    if hasattr(value, "__dlpack__") and not hasattr(value, "__array__"):
+        return np.from_dlpack(value)
+    return np.asarray(value)
+
+
 def real(value: Any, name: str, dtype: np.dtype, shape: tuple[int, ...]) -> Array:
     """`value` as an array of this dtype and shape, or the error that says what is wrong with it."""
-    array = np.asarray(value)
+    array = as_array(value)
     if array.dtype.kind not in "fiub":
         raise TypeError(f"{name} must be real numbers, got dtype {array.dtype}")
     if array.shape != shape:
@@ -46,7 +53,7 @@ def sequence_lengths(lengths: Any, shape: tuple[int, ...]) -> Array:
     """Lengths of sequences whose leading axes are `shape`, (B, T), or (T,) for one: int64 (B,), each from 0 to T."""
     if len(shape) not in (1, 2):
         raise ValueError(f"lengths need x of shape (B, T, ...) or (T, ...), got leading axes {shape}")
-    array = np.asarray(lengths)
+    array = as_array(lengths)
     B, T = shape if len(shape) == 2 else (1, shape[0])
     if array.dtype.kind not in "iu" and array.size:
         raise TypeError(f"lengths must be integers, got dtype {array.dtype}")

@@ -8,7 +8,7 @@ from rnnfast._backend import in_numpy
 from rnnfast.kernels import _linear
 from rnnfast.kernels._memory import empty
 from rnnfast.ops import _numpy
-from rnnfast.ops._arrays import FLOATS, real, usable, whole
+from rnnfast.ops._arrays import FLOATS, as_array, real, usable, whole
 
 Array = np.ndarray
 
@@ -25,7 +25,7 @@ def _weight(weight: Any) -> Array:
 
 def _features(x: Any, inputs: int, dtype: np.dtype) -> Array:
     """x as an array (..., inputs) of this dtype, or the error that says what is wrong with it."""
-    x = np.asarray(x)
+    x = as_array(x)
     if x.ndim == 0 or x.shape[-1] != inputs:
         raise ValueError(f"x must have shape (..., {inputs}), got {x.shape}")
     return real(x, "x", dtype, x.shape)

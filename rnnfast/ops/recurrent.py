@@ -13,7 +13,7 @@ from rnnfast.kernels import _gradients, _recurrent
 from rnnfast.kernels._memory import empty
 from rnnfast.kernels._packed import Packed
 from rnnfast.ops import _numpy
-from rnnfast.ops._arrays import FLOATS, overlaps_itself, real, sequence_lengths, usable, whole
+from rnnfast.ops._arrays import FLOATS, as_array, overlaps_itself, real, sequence_lengths, usable, whole
 from rnnfast.ops._variant import kind
 
 Array = np.ndarray
@@ -218,7 +218,7 @@ def forward(
         )
     I, P, dtype = packed.input_size, packed.output_size, packed.dtype  # noqa: E741 - as in the equations
     widths = (P, packed.hidden_size)
-    x = np.asarray(x)
+    x = as_array(x)
     if x.ndim != 3 or x.shape[2] != I:
         raise ValueError(f"x must have shape (B, T, {I}), got {x.shape}")
     x = usable(real(x, "x", dtype, x.shape))

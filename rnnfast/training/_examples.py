@@ -8,6 +8,7 @@ import numpy as np
 
 from rnnfast import ops
 from rnnfast.layers import _check
+from rnnfast.layers._block import as_array
 from rnnfast.training._ragged import Ragged, is_ragged
 
 TargetSteps = Callable[[np.ndarray], np.ndarray] | None
@@ -196,7 +197,7 @@ def _columns(name: str, value: Any) -> Any:
 def _column(name: str, value: Any) -> Any:
     if isinstance(value, Ragged) or is_ragged(value):
         return value if isinstance(value, Ragged) else Ragged(value, name)
-    array = np.asanyarray(value)
+    array = value if isinstance(value, np.ndarray) else as_array(value, name)
     if not array.ndim:
         raise ValueError(f"{name} must have a first axis that counts the sequences")
     return array
