@@ -266,3 +266,15 @@ def test_pytorch_is_not_imported():
     assert done.stdout.strip() == "GRU"
     code = "import sys, rnnfast.interop.torch as rt; rt.from_torch; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_without_pytorch_its_modules_say_what_they_need(monkeypatch):
+    import rnnfast.interop.torch as rt
+
+    monkeypatch.setitem(sys.modules, "torch", None)
+    for name in ("LSTM", "GRU", "RNN", "accelerate", "restore"):
+        monkeypatch.delitem(vars(rt), name, raising=False)
+        with pytest.raises(ImportError, match=rf"rnnfast.interop.torch.{name} needs torch: pip install torch"):
+            getattr(rt, name)
+    with pytest.raises(ImportError, match="load_into needs torch: pip install torch"):
+        rt.load_into(None, rf.LSTM(1, 1))
