@@ -202,3 +202,26 @@ def test_silero_vad_without_the_package(monkeypatch, tmp_path):
     assert silero.windows(rows, 3, 2, 3)[1].tolist() == [[7, 8, 9], [9, 10, 11], [11, 12, 13]]
     weight = np.arange(12.0).reshape(2, 2, 3)
     assert silero.product(weight, np.array([-9.0, 1.0]), slice(1, 3))([[1.0, 0.0, 0.0, 2.0]]).tolist() == [[2.0, 30.0]]
+
+
+def test_pronunciation_is_that_of_g2p_en():
+    if not importlib.util.find_spec("g2p_en"):
+        pytest.skip("runs the model of g2p-en")
+    spelling = example("pronunciation")
+    words = ["activationist", "rnnfast", "Zoë", "o'clock", "x", *spelling.english_words()[::40]]
+    alike, *times = spelling.compare(words, repeat=1)
+    assert alike == len(words) > 50
+    assert len(times) == 3
+    model = spelling.load(spelling.folder() / "checkpoint20.npz")
+    assert " ".join(*spelling.spell(model, ["activationist"])) == "AE2 K T IH0 V EY1 SH AH0 N IH0 S T"
+
+
+def test_katakana_is_that_of_e2k():
+    if not importlib.util.find_spec("e2k"):
+        pytest.skip("runs the models of e2k")
+    katakana = example("katakana")
+    words = ["geogaddi", "Python", "", "a b", *katakana.english_words()[::80]]
+    for name in ("c2k", "c2k-turbo"):
+        assert katakana.compare(name, words, repeat=1)[0] == len(words) > 25
+    spoken = [["HH", "AH0", "L", "OW1"], ["W", "ER1", "L", "D"]]
+    assert katakana.compare("p2k", spoken, repeat=1)[0] == 2

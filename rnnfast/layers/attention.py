@@ -422,7 +422,7 @@ def _softmax(scores: Array, valid: Array | None) -> Array:
     if valid is not None:
         scores = np.where(valid, scores, -np.inf)
     highest = scores.max(axis=-1, keepdims=True, initial=-np.inf)
-    weights = np.exp(scores - np.where(np.isneginf(highest), 0, highest))
+    weights = np.exp(scores - np.where(highest == -np.inf, 0, highest))
     total = weights.sum(axis=-1, keepdims=True)
     return weights / np.where(total == 0, 1, total)
 
