@@ -5,8 +5,8 @@
 
 e2k 0.8.1 (Unlicense) reads a word with a bidirectional GRU and writes katakana with two GRUs, between which attention
 of four heads looks at the word. Its weights are safetensors, computed by NumPy code of its own, word by word. Here they
-go into layers, and the model into `rnnfast.decoding`, which takes any object with `start`, `step` and `reorder`: so there
-are batches of words of any lengths, and a beam.
+go into layers, and the model into `rnnfast.decoding`, which takes any object with `start`, `step` and `reorder`: so
+there are batches of words of any lengths, and a beam.
 """
 
 import argparse
@@ -152,17 +152,18 @@ def english_words():
     return sorted(set(re.findall(r"\b[a-z]{3,}\b", " ".join(pydoc_data.topics.topics.values()).lower())))
 
 
-def seconds(function, repeat=5):
-    """The least time of a call."""
-    found = []
-    for _ in range(repeat):
-        start = time.perf_counter()
-        function()
-        found.append(time.perf_counter() - start)
-    return min(found)
+def seconds(functions, rounds):
+    """The least time of each function, in turns."""
+    found = [[] for _ in functions]
+    for _ in range(rounds):
+        for function, times in zip(functions, found, strict=True):
+            start = time.perf_counter()
+            function()
+            times.append(time.perf_counter() - start)
+    return map(min, found)
 
 
-def compare(name, words, repeat=5):
+def compare(name, words, rounds=5):
     """How many words are written alike, and the least seconds for all: its own, ours one by one, ours at once."""
     import e2k
 
@@ -170,12 +171,13 @@ def compare(name, words, repeat=5):
     theirs, model = getattr(e2k, kind.upper())(model=variant or "base"), Katakana(model_file(name))
     writer = Writer(model)
     found = zip(model(words), map(writer, words), map(theirs, words), strict=True)
-    return (
-        sum(one == other == wanted for one, other, wanted in found),
-        seconds(lambda: [theirs(word) for word in words], repeat),
-        seconds(lambda: [writer(word) for word in words], repeat),
-        seconds(lambda: model(words), repeat),
-    )
+    alike = sum(one == other == wanted for one, other, wanted in found)
+    ways = [
+        lambda: [theirs(word) for word in words],
+        lambda: [writer(word) for word in words],
+        lambda: model(words),
+    ]
+    return alike, *seconds(ways, rounds)
 
 
 def main():

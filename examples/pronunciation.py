@@ -107,27 +107,29 @@ def english_words():
     return sorted(set(re.findall(r"\b[a-z]{3,}\b", " ".join(pydoc_data.topics.topics.values()).lower())))
 
 
-def seconds(function, repeat=5):
-    """The least time of a call."""
-    found = []
-    for _ in range(repeat):
-        start = time.perf_counter()
-        function()
-        found.append(time.perf_counter() - start)
-    return min(found)
+def seconds(functions, rounds):
+    """The least time of each function, in turns."""
+    found = [[] for _ in functions]
+    for _ in range(rounds):
+        for function, times in zip(functions, found, strict=True):
+            start = time.perf_counter()
+            function()
+            times.append(time.perf_counter() - start)
+    return map(min, found)
 
 
-def compare(words, repeat=5):
+def compare(words, rounds=5):
     """How many words are spelt alike, and the least seconds for all: its own, ours one by one, ours at once."""
     model, theirs = load(folder() / "checkpoint20.npz"), its_own()
     speller = Speller(model)
     found = zip(spell(model, words), map(speller, words), map(theirs.predict, words), strict=True)
-    return (
-        sum(one == other == wanted for one, other, wanted in found),
-        seconds(lambda: [theirs.predict(word) for word in words], repeat),
-        seconds(lambda: [speller(word) for word in words], repeat),
-        seconds(lambda: spell(model, words), repeat),
-    )
+    alike = sum(one == other == wanted for one, other, wanted in found)
+    ways = [
+        lambda: [theirs.predict(word) for word in words],
+        lambda: [speller(word) for word in words],
+        lambda: spell(model, words),
+    ]
+    return alike, *seconds(ways, rounds)
 
 
 def main():

@@ -209,7 +209,7 @@ def test_pronunciation_is_that_of_g2p_en():
         pytest.skip("runs the model of g2p-en")
     spelling = example("pronunciation")
     words = ["activationist", "rnnfast", "Zoë", "o'clock", "x", *spelling.english_words()[::40]]
-    alike, *times = spelling.compare(words, repeat=1)
+    alike, *times = spelling.compare(words, rounds=1)
     assert alike == len(words) > 50
     assert len(times) == 3
     model = spelling.load(spelling.folder() / "checkpoint20.npz")
@@ -222,6 +222,6 @@ def test_katakana_is_that_of_e2k():
     katakana = example("katakana")
     words = ["geogaddi", "Python", "", "a b", *katakana.english_words()[::80]]
     for name in ("c2k", "c2k-turbo"):
-        assert katakana.compare(name, words, repeat=1)[0] == len(words) > 25
+        assert katakana.compare(name, words, rounds=1)[0] == len(words) > 25
     spoken = [["HH", "AH0", "L", "OW1"], ["W", "ER1", "L", "D"]]
-    assert katakana.compare("p2k", spoken, repeat=1)[0] == 2
+    assert katakana.compare("p2k", spoken, rounds=1)[0] == 2
