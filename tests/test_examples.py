@@ -145,6 +145,18 @@ def test_exercises():
     assert len(written) == 120
 
 
+def test_applications():
+    applications = example("applications")
+    assert applications.speech(epochs=8) < 0.15
+    ours, theirs, _ = applications.music(epochs=3)
+    assert ours < 0.9 * theirs
+    hidden, seen, bright_hidden, bright = applications.tracking(epochs=8)
+    assert seen < 0.85 * bright
+    assert hidden < 0.5 * bright_hidden
+    assert applications.heartbeat(epochs=3) > 0.95
+    assert applications.questions(steps=80) > 0.97
+
+
 def test_long_memory(tmp_path):
     memory = example("long_memory")
     found, chance, batches, *networks = memory.train("adding", "gru", 15, batches=300, verbose=False)

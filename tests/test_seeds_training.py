@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 from checks import relative_error
 
-from rnnfast.layers import RNN, Linear
+from rnnfast.data import tasks
+from rnnfast.layers import LSTM, RNN, Embedding, Last, Linear
 from rnnfast.models import Sequential
-from rnnfast.training import SGD, CrossEntropy, train_step
+from rnnfast.training import SGD, Adam, CrossEntropy, train_step
 
 TEXT = "in the beginning there was nothing but a sequence of characters, and then there was a state. " * 3
 STEPS, HIDDEN = 25, 17
@@ -93,3 +94,24 @@ def test_min_char_rnns_loss_and_gradients_come_out_from_its_own_weights(text):
             assert relative_error(model.grads[names[name]] * STEPS, wanted) < 1e-10
         assert relative_error(state[0].ravel(), h) < 1e-10
         theirs.update(grads)
+
+
+def test_many_to_one_with_a_softmax_of_two_tells_parity():
+    x, y, lengths = tasks.parity(1000, 8, min_length=1, seed=0)
+    model = Sequential(LSTM(1, 16, seed=0), Last(), Linear(16, 2, seed=0))
+    how = {"optimizer": Adam(0.05, clip_norm=1.0), "epochs": 30, "metrics": ["accuracy"], "seed": 0, "verbose": False}
+    model.fit(x, y, lengths=lengths, loss="cross_entropy", **how)
+    x, y = tasks.parity(500, 8, seed=1)
+    assert model.evaluate(x, y)["accuracy"] > 0.99
+
+
+def test_many_to_many_with_a_softmax_of_ten_at_each_step():
+    rng = np.random.default_rng(0)
+    ids = rng.integers(0, 10, (300, 12))
+    # What a step is called depends on it, and on the one that follows.
+    y = (ids + 3 * np.roll(ids, -1, axis=1) % 5) % 10
+    y[:, -1] = ids[:, -1]
+    model = Sequential(Embedding(10, 8, seed=0), LSTM(8, 24, bidirectional=True, seed=0), Linear(48, 10, seed=0))
+    how = {"optimizer": Adam(0.02), "epochs": 20, "metrics": ["accuracy"], "seed": 0, "verbose": False}
+    model.fit(ids[:250], y[:250], loss="cross_entropy", **how)
+    assert model.evaluate(ids[250:], y[250:])["accuracy"] > 0.99
