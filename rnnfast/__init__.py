@@ -12,11 +12,11 @@ _names = {
         *("Linear", "Embedding", "Dropout", "Last", "Attention"),
         *("Add", "Average", "Concatenate", "Multiply"),
         *("Activation", "SpatialDropout", "GaussianNoise", "LayerNorm", "BatchNorm", "ActivityRegularizer"),
-        *("MeanPool", "MaxPool", "Flatten", "Repeat", "Conv1D", "CRF"),
+        *("MeanPool", "MaxPool", "Flatten", "Repeat", "Reverse", "Conv1D", "CRF"),
         *("from_concat", "to_concat", "Cell", "CustomRNN", "register_cell"),
     ],
     "rnnfast.models": [
-        *("Decoder", "Encoder", "Graph", "LanguageModel", "Seq2Seq", "Sequential"),
+        *("Decoder", "Encoder", "Graph", "LanguageModel", "MaskedSequential", "Seq2Seq", "Sequential"),
         *("AnomalyDetector", "Captioner", "Classifier", "Forecaster", "Tagger", "Translator"),
     ],
     "rnnfast.training": [
@@ -43,6 +43,7 @@ __all__, __getattr__, __dir__ = attach(
         "equations",
         "export",
         "interop",
+        "keras",
         "layers",
         "models",
         "ops",

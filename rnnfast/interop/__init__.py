@@ -6,4 +6,4 @@ Each module imports its package when it is used, and says which extra installs i
 from rnnfast._lazy import attach
 
 _names: dict[str, list[str]] = {}
-__all__, __getattr__, __dir__ = attach(__name__, _names, ["onnx", "sklearn", "torch"])
+__all__, __getattr__, __dir__ = attach(__name__, _names, ["keras", "onnx", "sklearn", "torch"])

@@ -14,6 +14,7 @@ Slope = Callable[[Array, Array, float, float], Array]
 
 _GELU_SCALE = math.sqrt(2 / math.pi)
 _GELU_CUBE = 0.044715
+_SELU_SCALE, _SELU_ALPHA = 1.0507009873554805, 1.6732632423543772
 
 
 class Entry(NamedTuple):
@@ -81,6 +82,13 @@ TABLE: dict[str, Entry] = {
         lambda x, y, alpha, beta: np.where(x > 0, 1, y + y.dtype.type(alpha)),
         (1.0,),
     ),
+    "selu": Entry(
+        lambda x, alpha, beta: _SELU_SCALE * np.where(x > 0, x, _SELU_ALPHA * np.expm1(np.minimum(x, 0))),
+        lambda x, y, alpha, beta: np.where(
+            x > 0, y.dtype.type(_SELU_SCALE), y + y.dtype.type(_SELU_SCALE * _SELU_ALPHA)
+        ),
+    ),
+    "exponential": Entry(lambda x, alpha, beta: _passes.apply("exp", x), lambda x, y, alpha, beta: y),
     "softsign": Entry(
         lambda x, alpha, beta: x / (1 + np.abs(x)), lambda x, y, alpha, beta: np.square(1 / (1 + np.abs(x)))
     ),

@@ -136,6 +136,8 @@ class BatchNorm(_Norm):
     momentum : float
         How far a batch moves the running statistics: running = (1 - momentum) running + momentum batch.
     eps : float
+    unbiased : bool
+        Whether the running variance takes the sum of the squares over N - 1; False: over N.
     dtype : str
         "float32" or "float64".
 
@@ -146,7 +148,7 @@ class BatchNorm(_Norm):
 
     It is PyTorch's `BatchNorm1d` on the valid steps as rows (N, F): the batch is normalised by the mean of the squares,
     while the running variance takes their sum over N - 1. Keras counts the momentum from the other end (its 0.99 is
-    0.01 here), takes the mean of the squares for both, and has an eps of 1e-3.
+    0.01 here), takes the mean of the squares for both (``unbiased=False``), and has an eps of 1e-3.
 
     A frozen layer normalises by its running statistics while training too, and leaves them as they are, as Keras does.
     A batch of a single step has no variance: it moves nothing.
@@ -161,9 +163,17 @@ class BatchNorm(_Norm):
 
     buffer_block: Block
 
-    def __init__(self, num_features: int, momentum: float = 0.1, eps: float = 1e-5, *, dtype: Any = "float32"):
+    def __init__(
+        self,
+        num_features: int,
+        momentum: float = 0.1,
+        eps: float = 1e-5,
+        *,
+        unbiased: bool = True,
+        dtype: Any = "float32",
+    ):
         super().__init__(num_features, eps, dtype)
-        self.momentum = _check.not_negative(momentum, "momentum", 1)
+        self.momentum, self.unbiased = _check.not_negative(momentum, "momentum", 1), _check.flag(unbiased, "unbiased")
         shape = (self.num_features,)
         self.buffer_block = Block({"running_mean": shape, "running_var": shape}, self.block.dtype)
         self.buffer_block.set("running_var", np.ones(shape))
@@ -174,6 +184,7 @@ class BatchNorm(_Norm):
             "num_features": self.num_features,
             "momentum": self.momentum,
             "eps": self.eps,
+            **({} if self.unbiased else {"unbiased": False}),
             "dtype": str(self.block.dtype),
         }
 
@@ -187,7 +198,8 @@ class BatchNorm(_Norm):
     def _moved(self, rows: Array, valid: Array | None) -> tuple[int, Array, Array]:
         """How many rows count, their mean, one over their standard deviation; moves the running statistics."""
         count, mean, variance = _norms.moments(rows, valid)
-        kept, batch = self.buffer_block, np.concatenate([mean, variance * (count / max(count - 1, 1))])
+        factor = count / max(count - 1, 1) if self.unbiased else 1.0
+        kept, batch = self.buffer_block, np.concatenate([mean, variance * factor])
         # One batch with nan in it would be remembered for ever.
         if count > 1 and np.isfinite(batch).all():
             with kept.lock:

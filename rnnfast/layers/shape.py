@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from rnnfast import ops
 from rnnfast.layers import _check
 from rnnfast.layers._base import Axis, Backward, BackwardOnce, Layer
 
@@ -135,5 +136,67 @@ class Repeat(Layer):
             dy = _check.output_gradient(dy, shape, dtype)
             once.start()
             return dy.sum(axis=-2, dtype=np.float64).astype(dtype)
+
+        return y, backward
+
+
+class Reverse(Layer):
+    """The steps in the opposite order: (B, T, F), the last first.
+
+    Notes
+    -----
+    Given `lengths`, the valid steps of each sequence change places, and those beyond its end are zero.
+
+    Examples
+    --------
+    >>> Reverse()([[[1.0], [2.0], [3.0]]], lengths=[2]).ravel().tolist()
+    [2.0, 1.0, 0.0]
+    """
+
+    works_on_steps = False
+    num_directions = None
+
+    def config(self) -> dict[str, Any]:
+        """The constructor's arguments: none."""
+        return {}
+
+    @staticmethod
+    def _reversed(x: np.ndarray, lengths: Any) -> np.ndarray:
+        if lengths is None:
+            return x[..., ::-1, :].copy()
+        batch = x if x.ndim == 3 else x[None]
+        steps = np.arange(batch.shape[1])
+        places = ops.sequence_lengths(lengths, batch.shape[:2])[:, None] - 1 - steps
+        found = np.take_along_axis(batch, np.maximum(places, 0)[..., None], axis=1)
+        return np.where((places >= 0)[..., None], found, np.zeros((), x.dtype)).reshape(x.shape)
+
+    def __call__(self, x: Any, *, lengths: Any = None) -> np.ndarray:
+        """Inference.
+
+        Parameters
+        ----------
+        x : array_like (B, T, F) or (T, F)
+        lengths : array_like of int (B,), optional
+
+        Returns
+        -------
+        numpy.ndarray
+            Of the shape of x.
+        """
+        x = _check.real(x, None)
+        if x.ndim not in (2, 3):
+            raise ValueError(f"Reverse: x must have shape (B, T, F) or (T, F), got {x.shape}")
+        return self._reversed(x, lengths)
+
+    def forward(self, x: Any, *, lengths: Any = None, rng: Any = None) -> tuple[np.ndarray, Backward]:
+        """Training: y and `backward(dy, grads=None, need_dx=True) -> dx`."""
+        once = BackwardOnce(self.slots())
+        y = self(x, lengths=lengths)
+        shape, dtype = y.shape, y.dtype
+
+        def backward(dy: Any, grads: Any = None, need_dx: bool = True) -> np.ndarray:
+            dy = _check.output_gradient(dy, shape, dtype)
+            once.start()
+            return self._reversed(dy, lengths)
 
         return y, backward

@@ -4,6 +4,7 @@ from rnnfast._lazy import attach
 
 _names = {
     "rnnfast.models.sequential": ["Sequential"],
+    "rnnfast.models.masked": ["MaskedSequential"],
     "rnnfast.models.graph": ["Graph"],
     "rnnfast.models.language_model": ["LanguageModel"],
     "rnnfast.models.seq2seq": ["Bridge", "Decoder", "Encoder", "Seq2Seq", "Source"],

@@ -12,10 +12,10 @@ _LAYERS = (
     *("Linear", "Embedding", "Dropout", "Last", "Attention"),
     *("Add", "Average", "Concatenate", "Multiply"),
     *("Activation", "SpatialDropout", "GaussianNoise", "LayerNorm", "BatchNorm", "ActivityRegularizer"),
-    *("MeanPool", "MaxPool", "Flatten", "Repeat", "Conv1D", "CRF", "CustomRNN"),
+    *("MeanPool", "MaxPool", "Flatten", "Repeat", "Reverse", "Conv1D", "CRF", "CustomRNN"),
 )
 
-_MODELS = ("Sequential", "Graph", "Encoder", "Bridge", "Decoder", "Seq2Seq")
+_MODELS = ("Sequential", "MaskedSequential", "Graph", "Encoder", "Bridge", "Decoder", "Seq2Seq")
 
 
 def describe(layer: Layer, seen: dict[int, int] | None = None) -> dict[str, Any]:

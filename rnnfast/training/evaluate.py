@@ -126,7 +126,7 @@ def evaluate_batches(model: Any, batches: Iterable[Batch], loss: Any, means: Mea
             predictions = model(x, lengths=lengths)
         if isinstance(predictions, tuple):  # a recurrent layer by itself gives its state, too
             predictions = predictions[0]
-        mask = output_mask(model, predictions, lengths)
+        mask = output_mask(model, predictions, lengths, x)
         found = loss(predictions, y, mask) if weights is None else loss(predictions, y, mask, weights)
         means.add(*found[:2])
         means.watch(predictions, y, mask, weights)

@@ -118,7 +118,7 @@ def add_gradients(
             (predictions, state), backward = model.forward(x, state, lengths=lengths, rng=rng)
         else:
             predictions, backward = model.forward(x, lengths=lengths, rng=rng)
-    mask = output_mask(model, predictions, lengths)
+    mask = output_mask(model, predictions, lengths, x)
     if counted:
         mask = np.ones(predictions.shape[:2], bool) if mask is None else mask
         mask[:, :counted] = False
@@ -167,8 +167,13 @@ def update(
     return found._replace(norm=norm, penalty=penalty)
 
 
-def output_mask(model: Any, predictions: Any, lengths: Any) -> Any:
-    """True at the steps that count, bool (B, T); None when all do or the output has no time. By name, of several."""
+def output_mask(model: Any, predictions: Any, lengths: Any, x: Any = None) -> Any:
+    """True at the steps that count, bool (B, T); None when all do or the output has no time. By name, of several.
+
+    A model may tell them itself, by x: see `MaskedSequential`.
+    """
+    if hasattr(model, "steps_that_count"):
+        return model.steps_that_count(x)
     left = None if lengths is None else model.output_lengths(lengths)
     if isinstance(predictions, dict):
         return {name: _mask(array, None if left is None else left[name]) for name, array in predictions.items()}

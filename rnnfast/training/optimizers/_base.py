@@ -162,7 +162,7 @@ class Optimizer:
         rate = self.current_rate()
         # Each parameter by itself where each is clipped by itself.
         apart = self.clip_tensor_norm is not None
-        whole = trained_parts(blocks, (lambda block, name: (block, name)) if apart else None)
+        whole = trained_parts(blocks, self._clipped_alone if apart else None)
         squares = [ops.sum_of_squares(part.grad) for part in whole]
         norm = scale * math.sqrt(sum(squares))
         if not math.isfinite(norm):
@@ -187,6 +187,11 @@ class Optimizer:
         _say_changed(blocks)
         self.last_norm, self.last_clipped = norm, clipped
         return norm
+
+    @staticmethod
+    def _clipped_alone(block: Block, name: str) -> tuple[Block, str]:
+        """What `clip_tensor_norm` takes as one: neighbours of which this gives the same."""
+        return block, name
 
     def _cuts(self, parts: list[Part], factors: list[float]) -> bool:
         """Whether `clip_value` cuts a number."""
