@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from rnnfast.interop.keras._initializers import draw
 from rnnfast.layers._base import Layer
 
 Array = np.ndarray
@@ -35,7 +36,7 @@ class Weight(NamedTuple):
     """One of Keras's variables.
 
     `path` is that of its group below the layer's in a `.weights.h5`, `put` sets our parameters of it and `get` makes it
-    of them. `initial` names the argument that says how it begins.
+    of them; `ours` are these parameters. `initial` draws its first values.
     """
 
     path: str
@@ -43,9 +44,10 @@ class Weight(NamedTuple):
     shape: tuple[int, ...]
     put: Callable[[Array], None]
     get: Callable[[], Array]
-    initial: str
+    initial: Callable[[np.random.Generator], Array]
     trained: bool = True
     ours: tuple[tuple[Layer, str], ...] = ()
+    regularizer: Any = None
 
 
 class Built(NamedTuple):
@@ -248,18 +250,20 @@ def shown(shape: Iterable[int | None]) -> str:
     return f"({', '.join(map(str, (None, *shape)))})"
 
 
-def direct(path: str, name: str, layer: Layer, ours: str, initial: str, trained: bool = True, turn: bool = False) -> Weight:
+def direct(
+    config: Config, path: str, name: str, layer: Layer, ours: str, *, trained: bool = True, turn: bool = False
+) -> Weight:
     """A variable that is a parameter of ours, or its transpose; or a buffer."""
-    slots = {**layer.slots(), **layer.buffer_slots()}
-    block, inner = slots[ours]
-    shape = block.shapes[inner]
+    block, inner = {**layer.slots(), **layer.buffer_slots()}[ours]
+    shape = block.shapes[inner][:: -1 if turn else 1]
     return Weight(
         path,
         name,
-        shape[::-1] if turn else shape,
-        lambda value: block.set(inner, value.T if turn else value),
+        shape,
+        lambda value: block.set(inner, np.asarray(value).T if turn else value),
         lambda: np.array(block.array(inner).T if turn else block.array(inner), order="C"),
-        initial,
+        lambda rng: draw(config[f"{name}_initializer"], shape, rng),
         trained,
         ((layer, ours),) if trained else (),
+        config.values.get(f"{name}_regularizer"),
     )

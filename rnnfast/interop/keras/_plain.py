@@ -38,15 +38,15 @@ def _dense(config: Config, shape: Shape) -> Built:
         activation=_FUSED[activation] if fused else None,
         dtype=config.dtype,
     )
-    weights = [direct("", "kernel", layer, "weight", "kernel_initializer", turn=True)]
+    weights = [direct(config, "", "kernel", layer, "weight", turn=True)]
     if layer.bias:
-        weights.append(direct("", "bias", layer, "bias", "bias_initializer"))
+        weights.append(direct(config, "", "bias", layer, "bias"))
     return Built([layer, *([] if fused else [Activation(activation)])], weights, (*shape[:-1], units))
 
 
 def _embedding(config: Config, shape: Shape) -> Built:
     layer = Embedding(config.size("input_dim"), config.size("output_dim"), dtype=config.dtype)
-    weights = [direct("", "embeddings", layer, "weight", "embeddings_initializer")]
+    weights = [direct(config, "", "embeddings", layer, "weight")]
     return Built([layer], weights, (*shape, layer.embedding_dim), 0.0 if config.flag("mask_zero") else None)
 
 
@@ -69,9 +69,9 @@ def _conv(config: Config, shape: Shape) -> Built:
         activation=config.activation(),
         dtype=config.dtype,
     )
-    weights = [direct("", "kernel", layer, "weight", "kernel_initializer", turn=True)]
+    weights = [direct(config, "", "kernel", layer, "weight", turn=True)]
     if layer.bias:
-        weights.append(direct("", "bias", layer, "bias", "bias_initializer"))
+        weights.append(direct(config, "", "bias", layer, "bias"))
     steps = None if shape[0] is None else int(layer.output_lengths(np.array([shape[0]]))[0])
     return Built([layer], weights, (steps, layer.out_channels))
 
@@ -88,7 +88,7 @@ def _norm_weights(config: Config, layer: Layer) -> list[Weight]:
     found = []
     for argument, name, ours in (("scale", "gamma", "weight"), ("center", "beta", "bias")):
         if config.flag(argument):
-            found.append(direct("", name, layer, ours, f"{name}_initializer"))
+            found.append(direct(config, "", name, layer, ours))
         else:
             layer.freeze(ours)
     return found
@@ -100,7 +100,7 @@ def _batch_norm(config: Config, shape: Shape) -> Built:
     layer = BatchNorm(width, momentum, config.number("epsilon"), unbiased=False, dtype=config.dtype)
     weights = _norm_weights(config, layer)
     for name, ours in (("moving_mean", "running_mean"), ("moving_variance", "running_var")):
-        weights.append(direct("", name, layer, ours, f"{name}_initializer", trained=False))
+        weights.append(direct(config, "", name, layer, ours, trained=False))
     return Built([layer], weights, shape)
 
 

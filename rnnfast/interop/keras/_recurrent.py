@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from rnnfast.interop.keras._initializers import draw
 from rnnfast.interop.keras._kinds import (
     KINDS,
     REQUIRED,
@@ -65,23 +66,37 @@ def direction_weights(config: Config, layer: Layer, path: str, suffix: str = "")
         def get(inner: str = inner) -> Array:
             return np.ascontiguousarray(_permuted(block.array(inner), back).T)
 
-        initial = name.replace("kernel", "initializer") if name != "kernel" else "kernel_initializer"
-        found.append(Weight(path, name, block.shapes[inner][::-1], put, get, initial, ours=((layer, inner),)))
+        shape = block.shapes[inner][::-1]
+        what = "recurrent" if ours == "weight_hh" else "kernel"
+
+        def initial(rng: np.random.Generator, what: str = what, shape: tuple[int, ...] = shape) -> Array:
+            return draw(config[f"{what}_initializer"], shape, rng)
+
+        penalty = config.values.get(f"{what}_regularizer")
+        found.append(Weight(path, name, shape, put, get, initial, True, ((layer, inner),), penalty))
     biases = [name for name in block.names if name.startswith("bias") and name.endswith(f"_l0{suffix}")]
     if not biases:
         return found
     size = block.shapes[biases[0]][0]
-    shape = (size,) if len(biases) == 1 else (len(biases), size)
+    bias_shape = (size,) if len(biases) == 1 else (len(biases), size)
 
     def put_bias(value: Array) -> None:
         for name, row in zip(biases, np.asarray(value).reshape(len(biases), size), strict=True):
             block.set(name, _permuted(row, order))
 
     def get_bias() -> Array:
-        return np.stack([_permuted(block.array(name), back) for name in biases]).reshape(shape)
+        return np.stack([_permuted(block.array(name), back) for name in biases]).reshape(bias_shape)
+
+    def initial_bias(rng: np.random.Generator) -> Array:
+        first = draw(config["bias_initializer"], bias_shape, rng)
+        if config.kind == "LSTM" and config.flag("unit_forget_bias"):
+            first = first.copy()
+            first[size // 4 : size // 2] = 1
+        return first
 
     ours_bias = tuple((layer, name) for name in biases)
-    return [*found, Weight(path, "bias", shape, put_bias, get_bias, "bias_initializer", ours=ours_bias)]
+    penalty = config.values.get("bias_regularizer")
+    return [*found, Weight(path, "bias", bias_shape, put_bias, get_bias, initial_bias, True, ours_bias, penalty)]
 
 
 def _taken_state(config: Config) -> None:
@@ -196,5 +211,5 @@ KINDS["LSTM"] = Kind(_arguments(True), _build, _WITHOUT)
 KINDS["GRU"] = Kind(_arguments(True, gru=True), _build, _WITHOUT)
 KINDS["SimpleRNN"] = Kind(_arguments(False), _build, _WITHOUT)
 KINDS["Bidirectional"] = Kind(
-    {"layer": REQUIRED, "merge_mode": "concat", "weights": None, "backward_layer": None}, _build_bidirectional
+    {"layer": REQUIRED, "merge_mode": "concat", "backward_layer": None}, _build_bidirectional
 )

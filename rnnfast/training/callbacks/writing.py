@@ -78,12 +78,16 @@ class ModelCheckpoint(Monitor):
         except KeyError as error:
             names = ", ".join(map(repr, ("epoch", *logs)))
             raise ValueError(f"ModelCheckpoint: there is no {error} for {self.path!r}, but {names}") from None
+        os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
+        self.write(path, epoch + 1, logs)
+        self.last_path = path
+
+    def write(self, path: str, epoch: int, logs: Mapping[str, float]) -> None:
+        """Write the model as it is after an epoch, counted from 1; a subclass may write another kind of file."""
         # Models are made with fit, so that what saves them cannot be imported before.
         from rnnfast import files
 
-        os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
-        files.save(self.run.model, path, extra={"epoch": epoch + 1, "logs": logs})
-        self.last_path = path
+        files.save(self.run.model, path, extra={"epoch": epoch, "logs": dict(logs)})
 
     def state(self) -> dict[str, Any]:
         return self.kept("last_path")
