@@ -73,7 +73,14 @@ class Config:
     place : str
         What errors call the layer.
     dtype : str
+
+    Attributes
+    ----------
+    most : int
+        The largest size that is believed.
     """
+
+    most = 2**31
 
     def __init__(self, kind: str, values: Mapping[str, Any], old: bool, place: str = "", dtype: str = "float32"):
         self.kind, self.old, self.dtype = kind, old, dtype
@@ -103,12 +110,12 @@ class Config:
                 raise self.error(f"{name}={self.values[name]!r:.60} is not supported")
 
     def size(self, name: str) -> int:
-        """A whole number above 0."""
+        """A whole number from 1 to the largest that is believed."""
         value = self[name]
         if isinstance(value, (list, tuple)) and len(value) == 1:
             value = value[0]
-        if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)) or value < 1:
-            raise self.error(f"{name} must be a whole number above 0, got {value!r:.60}")
+        if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)) or not 0 < value <= self.most:
+            raise self.error(f"{name} must be a whole number from 1 to {self.most}, got {value!r:.60}")
         return int(value)
 
     def number(self, name: str) -> float:

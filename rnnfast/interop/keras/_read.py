@@ -48,6 +48,7 @@ def _load_archive(path: str) -> tuple[Chain, Architecture]:
         raise ValueError(f"{path}: {error}") from None
     with _hdf5.opened(io.BytesIO(weights), path) as file:
         found = parse(config, _is_old(metadata.get("keras_version")))
+        _believe(found, len(weights))
         return _fill(found, lambda built: _by_class(file, found.configs, built)), found
 
 
@@ -87,6 +88,7 @@ def _load_legacy(path: str) -> tuple[Chain, Architecture]:
             raise ValueError("it has no model_weights")
         version = file.attrs.get("keras_version", group.attrs.get("keras_version", "1"))
         found = parse(_hdf5.text(file.attrs["model_config"]), _is_old(_hdf5.text(version)))
+        _believe(found, os.path.getsize(path))
         return _fill(found, lambda built: _by_name(group, built)), found
 
 
@@ -118,6 +120,12 @@ def read_weights(path: Any, made: Chain) -> None:
         arrays = [_hdf5.read(each) for each in _checked(found, made)]
     for weight, array in zip(made.weights(), arrays, strict=True):
         weight.put(array)
+
+
+def _believe(found: Architecture, size: int) -> None:
+    """Sizes are widths and counts, none of which can exceed that of a file of weights by much."""
+    for config in found.configs:
+        config.most = max(1 << 16, size)
 
 
 def _fill(found: Architecture, locate: Any) -> Chain:

@@ -124,7 +124,9 @@ def inner_config(config: Config, value: Any, what: str) -> Config:
     if not isinstance(value, Mapping) or not isinstance(value.get("config"), Mapping):
         raise config.error(f"its {what} is no layer")
     kind = find_kind(value.get("class_name"), f"the {what} of {config.place}")
-    return Config(kind, value["config"], config.old, f"the {what} of {config.place}", config.dtype)
+    found = Config(kind, value["config"], config.old, f"the {what} of {config.place}", config.dtype)
+    found.most = config.most
+    return found
 
 
 # What the two directions may differ in.
