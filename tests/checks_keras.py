@@ -23,4 +23,9 @@ def keras() -> Any:
 def randomise(model: Any, seed: int = 0) -> None:
     """Distinct weights for a model of either side, biases and statistics among them."""
     rng = np.random.default_rng(seed)
-    model.set_weights([0.3 + 0.4 * rng.random(w.shape) if w.ndim == 1 else 0.6 * rng.normal(size=w.shape) for w in model.get_weights()])
+    model.set_weights(
+        [
+            0.3 + 0.4 * rng.random(w.shape) if w.ndim == 1 else 0.6 * rng.normal(size=w.shape)
+            for w in model.get_weights()
+        ]
+    )

@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from rnnfast.training import callbacks as _ours
-from rnnfast.training.history import History
 
 __all__ = [
     *("CSVLogger", "Callback", "EarlyStopping", "History", "LambdaCallback"),
@@ -24,7 +23,7 @@ class Callback(_ours.Callback):
     """
 
     model: Any = None
-    params: Mapping[str, Any] = {}  # noqa: RUF012
+    params: Mapping[str, Any] = {}
 
     def set_model(self, model: Any) -> None:
         """Hear of the model."""

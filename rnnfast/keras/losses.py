@@ -30,7 +30,9 @@ class BinaryCrossentropy(_ours.BinaryCrossEntropy):
         super().__init__(from_logits=from_logits, label_smoothing=label_smoothing)
         _only_usual(more)
 
-    def __call__(self, predictions: Any, targets: Any, mask: Any = None, weights: Any = None) -> tuple[float, int, Array]:
+    def __call__(
+        self, predictions: Any, targets: Any, mask: Any = None, weights: Any = None
+    ) -> tuple[float, int, Array]:
         """See `rnnfast.training.losses.Loss`."""
         if self.from_logits:
             return super().__call__(predictions, targets, mask, weights)
@@ -49,7 +51,9 @@ class SparseCategoricalCrossentropy(_ours.CrossEntropy):
         self.from_logits, self.ignore_class = bool(from_logits), ignore_class
         _only_usual(more)
 
-    def __call__(self, predictions: Any, targets: Any, mask: Any = None, weights: Any = None) -> tuple[float, Any, Array]:
+    def __call__(
+        self, predictions: Any, targets: Any, mask: Any = None, weights: Any = None
+    ) -> tuple[float, Any, Array]:
         """See `rnnfast.training.losses.Loss`."""
         targets = sparse_targets(targets, np.ndim(predictions))
         if self.from_logits:
@@ -197,7 +201,9 @@ def get(loss: Any) -> _ours.Loss:
         For an unknown one.
     """
     if isinstance(loss, str):
-        found = _NAMES.get(loss) or next((each for each in _NAMES.values() if getattr(each, "__name__", "") == loss), None)
+        found = _NAMES.get(loss) or next(
+            (each for each in _NAMES.values() if getattr(each, "__name__", "") == loss), None
+        )
         if found is None:
             raise ValueError(f"the loss {loss!r} is not known; there are {', '.join(map(repr, _NAMES))}")
         return found()

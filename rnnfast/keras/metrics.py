@@ -40,7 +40,9 @@ class _OfLoss(_Unweighted):
 
     def __init__(self, loss: Any, name: str):
         found = _get_loss(loss)
-        super().__init__(_ours.Mean(lambda predictions, targets, mask: found(predictions, targets, mask)[:2], name), name)
+        super().__init__(
+            _ours.Mean(lambda predictions, targets, mask: found(predictions, targets, mask)[:2], name), name
+        )
 
     def update(self, predictions: Any, targets: Any, mask: Any = None, weights: Any = None) -> None:
         """Add a batch."""

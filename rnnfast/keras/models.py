@@ -142,7 +142,7 @@ class Sequential:
         if not self._layers:
             raise ValueError("the model has no layers")
         layers = self._layers
-        self._chain = join([each.config for each in layers], [], [each.made for each in layers])
+        self._chain = join([each.config for each in layers], [each.made for each in layers])
         for layer in layers:
             if not layer.trainable:
                 layer.trainable = False
@@ -347,9 +347,7 @@ class Sequential:
 
     def _penalties(self) -> dict[str, Any] | None:
         found: dict[str, Any] = {}
-        names = {
-            (id(block), inner): name for name, (block, inner) in self.core.slots().items()
-        }
+        names = {(id(block), inner): name for name, (block, inner) in self.core.slots().items()}
         for weight in self._made().weights():
             regularizer = _regularizers.get(weight.regularizer)
             if regularizer is None:
@@ -565,7 +563,14 @@ def _inner_stateful(layer: Layer) -> bool:
 def _only_usual(more: dict[str, Any]) -> None:
     """Take out Keras's arguments that say what is done anyway, and refuse those that say something else."""
     for name, value in list(more.items()):
-        if name in ("workers", "use_multiprocessing", "max_queue_size", "skip_mismatch", "reset_metrics", "validation_batch_size"):
+        if name in (
+            "workers",
+            "use_multiprocessing",
+            "max_queue_size",
+            "skip_mismatch",
+            "reset_metrics",
+            "validation_batch_size",
+        ):
             if name == "skip_mismatch" and value:
                 raise ValueError("skip_mismatch=True is not supported")
             del more[name]
@@ -583,4 +588,3 @@ def _check_overwrite(path: str, overwrite: bool) -> None:
 
 
 Functional = Model
-

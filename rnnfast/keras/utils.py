@@ -1,6 +1,7 @@
 """Keras's helpers."""
 
 import random
+
 import numpy as np
 
 from rnnfast.data import pad_sequences, to_categorical

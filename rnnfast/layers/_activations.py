@@ -88,7 +88,6 @@ TABLE: dict[str, Entry] = {
             x > 0, y.dtype.type(_SELU_SCALE), y + y.dtype.type(_SELU_SCALE * _SELU_ALPHA)
         ),
     ),
-    "exponential": Entry(lambda x, alpha, beta: _passes.apply("exp", x), lambda x, y, alpha, beta: y),
     "softsign": Entry(
         lambda x, alpha, beta: x / (1 + np.abs(x)), lambda x, y, alpha, beta: np.square(1 / (1 + np.abs(x)))
     ),

@@ -23,7 +23,6 @@ class Activation(Layer):
         "leaky_relu"            x where x > 0, else alpha x; alpha 0.01 (PyTorch's and ONNX's)
         "elu"                   x where x > 0, else alpha (e^x - 1); alpha 1
         "selu"                  1.0507 x where x > 0, else 1.0507 · 1.6733 (e^x - 1) (Klambauer et al. 2017)
-        "exponential"           e^x
         "softsign"              x / (1 + |x|)
         "softplus"              log(1 + e^x)
         "hard_sigmoid"          clip(alpha x + beta, 0, 1); alpha 1/6, beta 1/2 (PyTorch, Keras 3)

@@ -82,7 +82,9 @@ class MaskedSequential(Sequential):
         try:
             masks = {i: float(value) for i, value in config["masks"]}
         except (TypeError, ValueError):
-            raise ValueError(f"masks must be pairs of a layer's number and a value, got {config['masks']!r:.60}") from None
+            raise ValueError(
+                f"masks must be pairs of a layer's number and a value, got {config['masks']!r:.60}"
+            ) from None
         return cls(*map(rebuild, config["layers"]), masks=masks)
 
     def __repr__(self) -> str:
@@ -106,11 +108,11 @@ class MaskedSequential(Sequential):
         if i not in self.masks:
             return x, mask
         x = np.asarray(x)
-        mask = x != self.masks[i]
+        valid = np.not_equal(x, self.masks[i])
         if isinstance(self.layers[i], Embedding):
-            return x, mask
-        mask = mask.any(axis=-1)
-        return np.where(mask[..., None], x, np.zeros((), x.dtype)), mask
+            return x, valid
+        valid = valid.any(axis=-1)
+        return np.where(valid[..., None], x, np.zeros((), x.dtype)), valid
 
     @staticmethod
     def _infer(layer: Any, x: Any, state: Any, mask: Array | None) -> tuple[Any, Any]:
@@ -137,7 +139,8 @@ class MaskedSequential(Sequential):
     def run(self, x: Any, state: Any = None, *, lengths: Any = None) -> tuple[Array, tuple[Any, ...]]:
         """Inference that carries state: `(y, state)`; lengths must be None, as the data tell them."""
         _refuse(lengths)
-        states, after, mask = self._states(state), [], None
+        states, mask = self._states(state), None
+        after: list[Any] = []
         for i, layer in enumerate(self.layers):
             x, mask = self._masked(i, x, mask)
             x, new = self._infer(layer, x, states[len(after)] if layer.has_state else (), mask)
@@ -153,7 +156,9 @@ class MaskedSequential(Sequential):
         _refuse(lengths)
         once = BackwardOnce(self.slots())
         key = None if rng is None else draw_key(rng)
-        states, backwards, after, mask = self._states(state), [], [], None
+        states, mask = self._states(state), None
+        backwards: list[Backward] = []
+        after: list[Any] = []
         for i, layer in enumerate(self.layers):
             x, mask = self._masked(i, x, mask)
             own = states[len(after)] if layer.has_state else ()

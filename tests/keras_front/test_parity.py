@@ -124,7 +124,12 @@ def test_masking_is_keras_s():
 TRAIN = {
     "sgd": (lambda K: K.optimizers.SGD(0.1, momentum=0.9, nesterov=True), "mse", PREDICT["lstm"], 2),
     "adam clipnorm": (lambda K: K.optimizers.Adam(0.01, clipnorm=0.05), "mse", lambda L, K: [L.GRU(5), L.Dense(1)], 1),
-    "adam clipvalue": (lambda K: K.optimizers.Adam(0.01, clipvalue=0.01), "mae", lambda L, K: [L.LSTM(5), L.Dense(1)], 1),
+    "adam clipvalue": (
+        lambda K: K.optimizers.Adam(0.01, clipvalue=0.01),
+        "mae",
+        lambda L, K: [L.LSTM(5), L.Dense(1)],
+        1,
+    ),
     "adamw global": (
         lambda K: K.optimizers.AdamW(0.01, global_clipnorm=0.1),
         "huber",
@@ -228,7 +233,9 @@ def test_files_go_both_ways(tmp_path):
     again = keras.models.load_model(tmp_path / "mine.keras")
     np.testing.assert_allclose(again.predict(x, verbose=0), wanted, rtol=1e-6, atol=1e-6)
     theirs.save(tmp_path / "theirs.keras")
-    np.testing.assert_allclose(ours.models.load_model(tmp_path / "theirs.keras").predict(x), wanted, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(
+        ours.models.load_model(tmp_path / "theirs.keras").predict(x), wanted, rtol=1e-5, atol=1e-5
+    )
     randomise(theirs, 7)
     theirs.save_weights(tmp_path / "theirs.weights.h5")
     mine.load_weights(tmp_path / "theirs.weights.h5")

@@ -145,12 +145,13 @@ CASES: dict[str, list[Case]] = {
     "SpatialDropout": [case(SEQUENCE, p=0.3)],
     "GaussianNoise": [case(SEQUENCE, stddev=0.3)],
     "LayerNorm": [case(SEQUENCE, params=6, num_features=3, eps=1e-3)],
-    "BatchNorm": [case(SEQUENCE, params=6, num_features=3, momentum=0.3, eps=1e-3)],
+    "BatchNorm": [case(SEQUENCE, params=6, num_features=3, momentum=0.3, eps=1e-3, unbiased=False)],
     "ActivityRegularizer": [case(SEQUENCE, alpha=2.0, beta=1.0)],
     "MeanPool": [case(SEQUENCE)],
     "MaxPool": [case(SEQUENCE)],
     "Flatten": [case(SEQUENCE)],
     "Repeat": [case(STEP, n=3)],
+    "Reverse": [case(SEQUENCE)],
     "Conv1D": [
         case(SEQUENCE, params=12 + 2, in_channels=3, out_channels=2, kernel_size=2, dilation=2, activation="tanh"),
         case(SEQUENCE, params=12, in_channels=3, out_channels=2, kernel_size=2, stride=2, causal=False, bias=False),
@@ -312,7 +313,13 @@ def graph(dtype: str) -> Any:
     return network
 
 
-MODELS = {"Sequential": nested_sequential, "Graph": graph}
+def masked(dtype: str) -> Any:
+    words, cells = rf.Embedding(7, 3, dtype=dtype), rf.GRU(4, 3, bidirectional=True, merge="sum", dtype=dtype)
+    lstm, last = rf.LSTM(3, 4, padding="hold", dtype=dtype), rf.Linear(3, 7, dtype=dtype)
+    return rf.MaskedSequential(words, lstm, rf.BatchNorm(4, dtype=dtype), cells, last, masks={0: 0, 1: -70000.5})
+
+
+MODELS = {"Sequential": nested_sequential, "Graph": graph, "MaskedSequential": masked}
 PARTS = {"Bridge", "Decoder", "Encoder", "Seq2Seq"}  # of tests/models/seq2seq, which copies them
 
 

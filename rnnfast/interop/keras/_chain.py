@@ -20,14 +20,12 @@ class Chain(NamedTuple):
         return [weight for each in self.built for weight in each.weights]
 
 
-def join(configs: Sequence[Config], shapes: Sequence[Shape], built: Sequence[Built]) -> Chain:
+def join(configs: Sequence[Config], built: Sequence[Built]) -> Chain:
     """The model of layers that have been built.
 
     Parameters
     ----------
     configs : list of Config
-    shapes : list of tuple
-        What each takes, without the batch.
     built : list of Built
 
     Raises
@@ -50,17 +48,16 @@ def join(configs: Sequence[Config], shapes: Sequence[Shape], built: Sequence[Bui
 
 def chain(configs: Sequence[Config], shape: Shape) -> Chain:
     """The model of Keras layers, the first of which takes arrays of this shape (without the batch)."""
-    shapes, built = [], []
+    built: list[Built] = []
     for config in configs:
-        shapes.append(shape)
         built.append(build(config, shape))
         shape = built[-1].shape
-    return join(configs, shapes, built)
+    return join(configs, built)
 
 
 def configs_of(plans: Sequence[tuple[str, dict[str, Any]]], old: bool, dtype: str) -> list[Config]:
     """Checked configs of (class, config) pairs."""
-    found = []
+    found: list[Config] = []
     for kind, values in plans:
         place = f"layer {values.get('name', len(found))!r:.60} ({kind})"
         found.append(Config(find_kind(kind, place), values, old, place, dtype))

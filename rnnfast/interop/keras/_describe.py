@@ -71,10 +71,13 @@ def _configs(model: Any) -> list[Config]:
     From the layers alone one cannot tell a `TimeDistributed(Dense)` from a `Dense`, whose weights go by another name.
     """
     known: Origin | None = getattr(model, "origin", None)
-    if known is not None and known.plan == repr(model):
-        # Files are written as Keras 3's, in which this activation has another meaning.
-        if not any(config.old and "hard_sigmoid" in str(config.values) for config in known.configs):
-            return [Config(each.kind, each.values, False, each.place, each.dtype) for each in known.configs]
+    # Files are written as Keras 3's, in which the hard sigmoid has another meaning.
+    if (
+        known is not None
+        and known.plan == repr(model)
+        and not any(config.old and "hard_sigmoid" in str(config.values) for config in known.configs)
+    ):
+        return [Config(each.kind, each.values, False, each.place, each.dtype) for each in known.configs]
     return configs_of(list(_plans(model)), False, str(model.dtype or "float32"))
 
 
@@ -139,7 +142,9 @@ def input_of(model: Any) -> Shape:
     if known is not None and known.shape is not None:
         return known.shape
     shape = tuple(axis if isinstance(axis, int) else None for axis in model.input_shape[1:])
-    if isinstance(model.layers[0], Linear) and any(isinstance(each, (Recurrent, MeanPool, MaxPool)) for each in model.layers):
+    if isinstance(model.layers[0], Linear) and any(
+        isinstance(each, (Recurrent, MeanPool, MaxPool)) for each in model.layers
+    ):
         return (None, *shape)
     return shape
 

@@ -56,7 +56,7 @@ DRAWS: dict[str, Draw] = {
     "Zeros": lambda rng, shape, config: np.zeros(shape),
     "Ones": lambda rng, shape, config: np.ones(shape),
     "Constant": lambda rng, shape, config: np.full(shape, float(config.get("value", 0.0))),
-    "Identity": lambda rng, shape, config: float(config.get("gain", 1.0)) * np.eye(*shape),
+    "Identity": lambda rng, shape, config: float(config.get("gain", 1.0)) * np.eye(shape[0], shape[1]),
     "Orthogonal": _orthogonal,
     "RandomUniform": lambda rng, shape, config: rng.uniform(
         config.get("minval", -0.05), config.get("maxval", 0.05), shape

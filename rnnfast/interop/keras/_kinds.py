@@ -26,8 +26,23 @@ IGNORED = frozenset(
     {
         *("name", "trainable", "dtype", "batch_input_shape", "batch_shape", "input_shape", "autocast", "batch_size"),
         *("implementation", "unroll", "use_cudnn", "seed", "input_length", "sparse", "ragged", "optional"),
-        *("quantization_config", "lora_rank", "lora_alpha", "activity_regularizer_config", "input_tensor", "input_dtype"),
-        *("build_config", "variable_dtype", "compute_dtype", "input_dim_hint", "inbound_nodes", "renorm_momentum", "renorm_clipping"),
+        *(
+            "quantization_config",
+            "lora_rank",
+            "lora_alpha",
+            "activity_regularizer_config",
+            "input_tensor",
+            "input_dtype",
+        ),
+        *(
+            "build_config",
+            "variable_dtype",
+            "compute_dtype",
+            "input_dim_hint",
+            "inbound_nodes",
+            "renorm_momentum",
+            "renorm_clipping",
+        ),
     }
 )
 
@@ -114,7 +129,11 @@ class Config:
         value = self[name]
         if isinstance(value, (list, tuple)) and len(value) == 1:
             value = value[0]
-        if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)) or not 0 < value <= self.most:
+        if (
+            isinstance(value, (bool, np.bool_))
+            or not isinstance(value, (int, np.integer))
+            or not 0 < value <= self.most
+        ):
             raise self.error(f"{name} must be a whole number from 1 to {self.most}, got {value!r:.60}")
         return int(value)
 
@@ -123,7 +142,11 @@ class Config:
         value = self[name]
         if isinstance(value, Mapping):  # a number that Keras wrote as an object of NumPy's
             value = value.get("config", {}).get("value")
-        if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.number)) or not np.isfinite(value):
+        if (
+            isinstance(value, (bool, np.bool_))
+            or not isinstance(value, (int, float, np.number))
+            or not np.isfinite(value)
+        ):
             raise self.error(f"{name} must be a number, got {value!r:.60}")
         return float(value)
 
@@ -141,7 +164,7 @@ class Config:
 
 ACTIVATIONS: dict[str, Any] = {
     **{name: name for name in ("tanh", "sigmoid", "relu", "softmax", "softplus", "softsign", "elu", "selu")},
-    **{"linear": "identity", "swish": "swish", "silu": "swish", "exponential": "exponential"},
+    **{"linear": "identity", "swish": "swish", "silu": "swish"},
     **{"leaky_relu": ("leaky_relu", 0.2), "hard_sigmoid": "hard_sigmoid"},
 }
 """Keras 3's activations by its names, as ours."""

@@ -111,7 +111,16 @@ def _layer_norm(config: Config, shape: Shape) -> Built:
 
 def _time_distributed(config: Config, shape: Shape) -> Built:
     inner = inner_config(config, config["layer"], "layer")
-    if inner.kind not in ("Dense", "Activation", "Dropout", "LayerNormalization", "Softmax", "ReLU", "LeakyReLU", "ELU"):
+    if inner.kind not in (
+        "Dense",
+        "Activation",
+        "Dropout",
+        "LayerNormalization",
+        "Softmax",
+        "ReLU",
+        "LeakyReLU",
+        "ELU",
+    ):
         raise config.error(f"a {inner.kind} at every step is not supported")
     if len(shape) < 2:
         raise config.error(f"it takes arrays with a time axis, got {shown(shape)}")

@@ -156,17 +156,15 @@ def _plan(found: Architecture, locate: Any) -> Chain:
     if found.shape is not None:
         return chain(found.configs, found.shape)
     built: list[Built] = []
-    shapes: list[Shape] = []
     shape: Shape = (None, None)
     for config in found.configs:
         if built == [] and config.kind == "Embedding":
             shape = (None,)
         elif not any(each.weights for each in built) and shape[-1] is None:
             shape = (*shape[:-1], _width(config, locate))
-        shapes.append(shape)
         built.append(build(config, shape))
         shape = built[-1].shape
-    return join(found.configs, shapes, built)
+    return join(found.configs, built)
 
 
 def _width(config: Config, locate: Any) -> int | None:
@@ -182,7 +180,9 @@ def _checked(found: list[Any], made: Chain) -> list[Any]:
     places = [config.place for config, each in zip(made.configs, made.built, strict=True) for _ in each.weights]
     for place, weight, array in zip(places, made.weights(), found, strict=True):
         if tuple(array.shape) != weight.shape:
-            raise ValueError(f"{place}: its {weight.name} has shape {tuple(array.shape)}, its config wants {weight.shape}")
+            raise ValueError(
+                f"{place}: its {weight.name} has shape {tuple(array.shape)}, its config wants {weight.shape}"
+            )
     return found
 
 
@@ -200,7 +200,9 @@ def group_names(kinds: list[str]) -> list[str]:
 
 def _by_class(file: Any, configs: list[Config], built: list[Built]) -> list[Any]:
     """The arrays of a Keras 3 weights file, whose groups go by the layers' classes."""
-    top = next((found for name in ("layers", "_layer_checkpoint_dependencies") if (found := _hdf5.group_in(file, name))), None)
+    top = next(
+        (found for name in ("layers", "_layer_checkpoint_dependencies") if (found := _hdf5.group_in(file, name))), None
+    )
     if top is None:
         raise ValueError("it has no layers")
     arrays = []
@@ -244,7 +246,9 @@ def _by_name(group: Any, built: list[Built]) -> list[Any]:
     result = []
     for (name, inner, arrays), each in zip(found, wanted, strict=False):
         if len(arrays) != len(each.weights):
-            raise ValueError(f"layer {name!r:.60} has {len(arrays)} weights in the file, and {len(each.weights)} are wanted")
+            raise ValueError(
+                f"layer {name!r:.60} has {len(arrays)} weights in the file, and {len(each.weights)} are wanted"
+            )
         try:
             result += [_hdf5.dataset(inner, array) for array in arrays]
         except ValueError as error:

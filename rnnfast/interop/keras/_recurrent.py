@@ -116,7 +116,9 @@ def _build(config: Config, shape: Shape) -> Built:
     layer = make(features(config, shape), config.size("units"), reverse=reverse, padding=padding, **options)
     units = layer.output_size
     after: list[Layer] = [Reverse()] if sequences and reverse else [] if sequences else [Last()]
-    return Built([layer, *after], direction_weights(config, layer, "cell"), (shape[0], units) if sequences else (units,))
+    return Built(
+        [layer, *after], direction_weights(config, layer, "cell"), (shape[0], units) if sequences else (units,)
+    )
 
 
 def inner_config(config: Config, value: Any, what: str) -> Config:
@@ -212,6 +214,4 @@ _WITHOUT = ("activity_regularizer", "kernel_constraint", "recurrent_constraint",
 KINDS["LSTM"] = Kind(_arguments(True), _build, _WITHOUT)
 KINDS["GRU"] = Kind(_arguments(True, gru=True), _build, _WITHOUT)
 KINDS["SimpleRNN"] = Kind(_arguments(False), _build, _WITHOUT)
-KINDS["Bidirectional"] = Kind(
-    {"layer": REQUIRED, "merge_mode": "concat", "backward_layer": None}, _build_bidirectional
-)
+KINDS["Bidirectional"] = Kind({"layer": REQUIRED, "merge_mode": "concat", "backward_layer": None}, _build_bidirectional)

@@ -51,11 +51,9 @@ def plan(made: Chain, shape: Shape, name: str) -> dict[str, Any]:
     dtype = "int64" if made.configs[0].kind == "Embedding" else made.configs[0].dtype
     layers = [layer_plan("InputLayer", {"batch_shape": [None, *shape], "dtype": dtype, "name": "input_layer"})]
     for config, each in zip(made.configs, _shapes(made, shape), strict=True):
-        layers.append(
-            {**layer_plan(config.kind, complete(config)), "build_config": {"input_shape": [None, *each]}}
-        )
-    config = {"name": name, "trainable": True, "layers": layers, "build_input_shape": [None, *shape]}
-    return {"module": "keras", "class_name": "Sequential", "config": config, "registered_name": None}
+        layers.append({**layer_plan(config.kind, complete(config)), "build_config": {"input_shape": [None, *each]}})
+    top = {"name": name, "trainable": True, "layers": layers, "build_input_shape": [None, *shape]}
+    return {"module": "keras", "class_name": "Sequential", "config": top, "registered_name": None}
 
 
 def layer_plan(kind: str, config: dict[str, Any]) -> dict[str, Any]:

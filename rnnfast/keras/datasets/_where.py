@@ -17,6 +17,6 @@ def find(path: str) -> Path:
         if found.is_file():
             return found
     raise FileNotFoundError(
-        f"there is no {path!r}, neither here nor in {home / 'datasets'}: rnnfast downloads nothing. Keras puts the file "
-        "there when it loads the data once; or give load_data its path"
+        f"there is no {path!r}, neither here nor in {home / 'datasets'}: rnnfast downloads nothing. Keras puts the "
+        "file there when it loads the data once; or give load_data its path"
     )

@@ -67,7 +67,10 @@ def models():
 
 def randomise(model, rng):
     model.set_weights(
-        [0.3 + 0.4 * rng.random(w.shape) if w.ndim == 1 else 0.6 * rng.normal(size=w.shape) for w in model.get_weights()]
+        [
+            0.3 + 0.4 * rng.random(w.shape) if w.ndim == 1 else 0.6 * rng.normal(size=w.shape)
+            for w in model.get_weights()
+        ]
     )
 
 
@@ -123,7 +126,13 @@ def old(arrays, rng):
         {"class_name": "LSTM", "config": {"name": "lstm_1", "units": 3, "return_sequences": False, **gates, **rest}},
         {
             "class_name": "Dense",
-            "config": {"name": "dense_1", "units": 2, "activation": "hard_sigmoid", "use_bias": True, "trainable": True},
+            "config": {
+                "name": "dense_1",
+                "units": 2,
+                "activation": "hard_sigmoid",
+                "use_bias": True,
+                "trainable": True,
+            },
         },
     ]
     with h5py.File(HERE / "old.h5", "w") as file:
