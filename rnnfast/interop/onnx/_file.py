@@ -8,9 +8,10 @@ import numpy as np
 
 from rnnfast.interop._extra import package
 
-onnx = package("onnx", "ONNX")
-package("onnx.external_data_helper", "ONNX")
-package("onnx.numpy_helper", "ONNX")
+_USE = "reading and writing ONNX models"
+onnx = package("onnx", _USE)
+package("onnx.external_data_helper", _USE)
+package("onnx.numpy_helper", _USE)
 
 
 def read_model(model: Any) -> Any:

@@ -1,5 +1,6 @@
 """RNN, LSTM and GRU for the onnx package's reference evaluator: our kernels, and for rare activations our equations."""
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,6 +12,7 @@ from rnnfast._backend import in_numpy
 from rnnfast.interop.onnx import _node
 from rnnfast.interop.onnx._control import Loop, Scan
 from rnnfast.interop.onnx._node import RecurrentNode
+from rnnfast.interop.onnx._walk import FOLDED
 
 Array = np.ndarray
 
@@ -152,3 +154,63 @@ class Evaluator(ReferenceEvaluator):
         super().__init__(proto, opsets, new_ops=[*_OPERATORS, *(new_ops or ())], **options)
         for array in self.rt_inits_.values():
             array.setflags(write=False)
+
+    def fold(self, outer: Mapping[str, Array], room: int) -> int:
+        """Compute once what follows from the model's own numbers, here and in branches and loops.
+
+        Parameters
+        ----------
+        outer : mapping of str to ndarray
+            What is known of the graphs around.
+        room : int
+            How many bytes may come of it.
+
+        Returns
+        -------
+        int
+            What is left of that.
+        """
+        known = {**outer, **self.rt_inits_}
+        for name in self.input_names:  # also an initializer that may be fed instead
+            known.pop(name, None)
+        left = []
+        for node in self.rt_nodes_:
+            values = self._constants(node, known, room)
+            if values is None:
+                left.append(node)
+            for name, array in zip(node.output, values or (), strict=False):
+                array.setflags(write=False)
+                known[name] = self.rt_inits_[name] = array
+                room -= array.nbytes
+            for inner in vars(node).values():
+                if isinstance(inner, Evaluator):
+                    room = inner.fold(known, room)
+        self.rt_nodes_, used = left, self._used()
+        self.rt_inits_ = {name: array for name, array in self.rt_inits_.items() if name in used}
+        return room
+
+    def _used(self) -> set[str]:
+        """The names that the nodes take, here and in branches and loops, and those of what comes out."""
+        found = set(self.output_names)
+        for node in self.rt_nodes_:
+            found.update(node.input)
+            for inner in vars(node).values():
+                if isinstance(inner, Evaluator):
+                    found |= inner._used()
+        return found
+
+    @staticmethod
+    def _constants(node: Any, known: Mapping[str, Array], room: int) -> Any:
+        """What a node gives, if that is known; else None."""
+        if node.op_type not in FOLDED or node.domain or node.has_linked_attribute:
+            return None
+        inputs = [known.get(name) for name in node.input]
+        if any(array is None and name for name, array in zip(node.input, inputs, strict=True)):
+            return None
+        if sum(array.nbytes for array in inputs if array is not None) > room:
+            return None
+        try:
+            values = node.run(*inputs)
+        except Exception:  # in a branch that is never taken, perhaps; where it is, running it will tell
+            return None
+        return values if all(isinstance(each, np.ndarray) for each in values) else None

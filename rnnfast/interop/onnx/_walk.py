@@ -12,8 +12,20 @@ Array = np.ndarray
 Known = MutableMapping[str, Any]
 
 # What exporters put between weights and the nodes that take them. None makes more numbers than it gets.
-_FOLDED = {
-    *("Identity", "Cast", "Slice", "Concat", "Squeeze", "Unsqueeze", "Transpose", "Reshape", "Split", "Shape"),
+FOLDED = {
+    *(
+        "Constant",
+        "Identity",
+        "Cast",
+        "Slice",
+        "Concat",
+        "Squeeze",
+        "Unsqueeze",
+        "Transpose",
+        "Reshape",
+        "Split",
+        "Shape",
+    ),
     "DequantizeLinear",
 }
 _WIDEST = 8  # bytes a number may have after a cast, for each it had
@@ -101,7 +113,7 @@ class Walk:
             )
         if node.op_type == "Identity" and inputs:
             return [inputs[0]]
-        if node.op_type not in _FOLDED or not inputs or any(each is True for each in inputs):
+        if node.op_type not in FOLDED or not inputs or any(each is True for each in inputs):
             return unknown
         arrays = [array_of(each) if isinstance(each, onnx.TensorProto) else each for each in inputs]
         self.room -= _WIDEST * sum(each.size for each in arrays if each is not None)

@@ -13,6 +13,8 @@ from rnnfast.interop.onnx._operators import Evaluator  # isort: skip
 
 Array = np.ndarray
 
+_ROOM = 1 << 26
+
 
 class Prepared(base.BackendRep):
     """A model that is ready to run; :func:`prepare` makes it.
@@ -31,6 +33,7 @@ class Prepared(base.BackendRep):
                     node.output[i] = f"unused output {i} of {next(filter(None, node.output), '')}"
         try:
             self._evaluator = Evaluator(proto)
+            self._evaluator.fold({}, room=_ROOM + 16 * proto.ByteSize())
         except NotImplementedError:
             raise
         except Exception as error:

@@ -281,6 +281,38 @@ def test_nodes_in_functions_of_the_model():
     assert largest_difference(named(prepare(model).run(feed)), run_theirs(model, feed)) < 2e-6
 
 
+def test_what_follows_from_constants_is_computed_once():
+    inputs = problem("RNN")
+    half = {"W": inputs["W"][0, :, :2], "V": inputs["W"][0, :, 2:], "R": inputs["R"], "zero": np.array([0])}
+    nodes = [
+        helper.make_node("Concat", ["W", "V"], ["both"], axis=1),
+        helper.make_node("Unsqueeze", ["both", "zero"], ["whole"]),
+        helper.make_node("RNN", ["X", "whole", "R"], ["Y"], hidden_size=5),
+    ]
+    model = made(nodes, [info("X", [None] * 3)], [info("Y"), info("whole")], half)
+    prepared = prepare(model)
+    assert [node.op_type for node in prepared._evaluator.rt_nodes_] == ["RNN"]
+    found = prepared.run([inputs["X"]])
+    np.testing.assert_array_equal(found["whole"], inputs["W"])
+    plain = model_of("RNN", {name: inputs[name] for name in ("X", "W", "R")})
+    np.testing.assert_array_equal(found["Y"], prepare(plain).run([inputs["X"]])["Y"])
+
+    model = made(nodes, [info("X", [None] * 3), info("V", [5, 1])], [info("Y"), info("whole")], half)
+    open_one = prepare(model)  # V has a value, and may be fed another
+    np.testing.assert_array_equal(open_one.run([inputs["X"]])["Y"], found["Y"])
+    other = open_one.run({"X": inputs["X"], "V": half["V"] + 1})
+    np.testing.assert_array_equal(other["whole"][0, :, 2:], half["V"] + 1)
+    assert np.abs(other["Y"] - found["Y"]).max() > 0.01
+
+    bad = helper.make_graph([helper.make_node("Concat", ["W", "R"], ["out"], axis=0)], "bad", [], [info("out")])
+    good = helper.make_graph([helper.make_node("Neg", ["V"], ["out"])], "good", [], [info("out")])
+    fork = helper.make_node("If", ["yes"], ["Y"], then_branch=good, else_branch=bad)
+    prepared = prepare(made([fork], [info("yes", [], TensorProto.BOOL)], [info("Y")], half))
+    np.testing.assert_array_equal(prepared.run([np.array(True)])["Y"], -half["V"])
+    with pytest.raises(ValueError, match="dimensions"):
+        prepared.run([np.array(False)])
+
+
 def test_an_output_without_a_name_is_not_what_is_left_out_later():
     inputs = problem("LSTM")
     nodes = [
