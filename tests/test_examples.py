@@ -1,6 +1,7 @@
 """What the examples print, in a short form."""
 
 import importlib.util
+import sys
 import tarfile
 import zipfile
 from importlib import metadata
@@ -119,6 +120,22 @@ def test_tagger(tmp_path):
     assert set(found) == {"softmax", "crf"}
     assert all(right == of_new == 1.0 for right, of_new, _ in found.values())
     assert 0.1 < new < 0.25
+
+
+def test_surnames(monkeypatch, tmp_path):
+    surnames = example("surnames")
+    monkeypatch.setitem(sys.modules, "faker.providers.person.az_AZ", None)
+    with pytest.raises(SystemExit, match="pip install Faker"):
+        surnames.surnames(np.random.default_rng(0))
+    ends = {"Czech": "ek", "Finnish": "nen", "Irish": "ain"}
+    made = [
+        (f"{a}{b}{end}", kind) for kind, end in ends.items() for a in "BDKLMR" for b in ("o", "ir", "al", "un", "e")
+    ]
+    monkeypatch.setattr(surnames, "surnames", lambda rng: tuple(map(list, zip(*made, strict=True))))
+    model, accuracy, majority, wanted, told = surnames.train(epochs=8)
+    assert model.classes_.tolist() == sorted(ends)
+    assert accuracy == np.mean(np.array(wanted) == told) > 0.9
+    assert majority < 0.5
 
 
 def test_hello_world():
