@@ -204,8 +204,8 @@ cdef void backward_slice(void *context, int index) noexcept nogil:
                 user = pointed(each)
                 affine_rows(job.combine_back, &user, many, n)
                 for r in range(n):
-                    memcpy(row_of(&job.d_both, plans[0].row[first + r], s), many + r * job.combine_back.row_size,
-                           job.combine_back.columns * size)
+                    table.passes.accumulate(row_of(&job.d_both, plans[0].row[first + r], s),
+                                            many + r * job.combine_back.row_size, job.combine_back.columns)
             point(&plans[0], &job.levels[top].d_out, s, first, first + n, each + job.most)
             attend_back(&job.look, &plans[0], s, first, n, each, many, each + job.most)
         for l in range(top, -1, -1):
@@ -398,7 +398,7 @@ cdef class Loop:
         d_both : ndarray (B, T, F + Q)
             Gradient of ``both`` from outside; on return with what comes through attention and the feeding.
         d_mixed : ndarray (B, T, A), or None
-            The same of ``mixed``; on return before its tanh. d_both is overwritten then.
+            The same of ``mixed``; on return before its tanh.
         d_x : sequence of ndarray (B, T, I), one for each stage
             Written.
         d_initial : sequence of (dh, dc) or (dh,)

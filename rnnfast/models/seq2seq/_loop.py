@@ -1,6 +1,6 @@
 """A decoder whose steps depend on what the steps before have attended to: the arrays of its fused time loop."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,7 +9,7 @@ from rnnfast import ops
 from rnnfast._backend import require_compiled
 from rnnfast.kernels._attention import Memory
 from rnnfast.kernels._feeding import Loop
-from rnnfast.layers import Dropout, _check
+from rnnfast.layers import Dropout
 from rnnfast.layers._attention_steps import Reading
 from rnnfast.layers._base import Layer
 from rnnfast.layers._direction import dropped
@@ -263,23 +263,6 @@ class Pass:
         """h~ of all steps."""
         return self.decoder.combine(self.both) if self.mixed is None else self.mixed
 
-    def read_forward(self, skipped: int, lengths: Any) -> tuple[Array, Callable[..., Any]]:
-        """h~ of all steps but the first `skipped`, and `back(dh, found)`, the gradients of `both` and `mixed`."""
-
-        def whole(gradient: Array) -> Array:
-            # The gradient may be another layer's, and backward overwrites it.
-            found = np.zeros((*self.both.shape[:2], gradient.shape[2]), gradient.dtype)
-            found[:, skipped:] = gradient
-            if self.lengths is not None:
-                found[_check.padding(self.lengths, found.shape[:2])] = 0
-            return found
-
-        if self.mixed is not None:
-            return self.mixed[:, skipped:].copy(), lambda dh, found: (None, whole(dh))
-        combine = self.decoder.combine
-        h, back = combine.forward(self.both[:, skipped:], lengths=lengths)
-        return h, lambda dh, found: (whole(back(dh, grads=found[id(combine)])), None)
-
     def backward(
         self,
         d_both: Array | None,
@@ -295,9 +278,9 @@ class Pass:
         Parameters
         ----------
         d_both : ndarray like both
-            Its own memory, which is overwritten; None where h~ is fed.
+            From outside, in its own memory, which is overwritten; None for zeros.
         d_mixed : ndarray like mixed, or None
-            The same.
+            The same where h~ is fed, else None.
         d_weights, d_coverage : ndarray (B, T, S), optional
         """
         decoder, reading, dtype = self.decoder, self.reading, self.both.dtype

@@ -5,8 +5,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from rnnfast.decoding._steps import log_softmax, take_rows
-from rnnfast.models.seq2seq import _loop
-from rnnfast.models.seq2seq.decoder import Decoder, Source
+from rnnfast.models.seq2seq import _copying, _loop
+from rnnfast.models.seq2seq._parts import Source
+from rnnfast.models.seq2seq.decoder import Decoder
 
 Array = np.ndarray
 
@@ -27,6 +28,8 @@ class Position(NamedTuple):
     loop needs none whatever the order."""
     weights: Array | None
     """(N, S): where the step before looked."""
+    tokens: Array | None = None
+    """(M, S): what may be copied."""
 
 
 def start(decoder: Decoder, source: Source, rows: int) -> tuple[Array, Position]:
@@ -35,41 +38,50 @@ def start(decoder: Decoder, source: Source, rows: int) -> tuple[Array, Position]
     if decoder.steps_depend:
         assert source.memory is not None
         memory = _loop.hold(decoder, source.memory, source.lengths)
-    position = Position(decoder.begin(source), memory, source.lengths, source.context, np.arange(rows), None)
+    begin, tokens = decoder.begin(source), None if decoder.gate is None else _copying.held_tokens(decoder, source)
+    position = Position(begin, memory, source.lengths, source.context, np.arange(rows), None, tokens)
     return np.full(rows, decoder.start), position
 
 
 def step(decoder: Decoder, tokens: Array, position: Position) -> tuple[Array, Position]:
     """Log-probabilities (N, V) after one more token each."""
-    embedded = decoder.beside(decoder.embedding(tokens)[:, None], position.context)
+    embedded = decoder.embedding(tokens)[:, None]
+    x = decoder.beside(embedded, position.context)
+    both = weights = None
+    recurrent: Any
     if decoder.steps_depend:
-        found = _loop.Pass(decoder, embedded, position.recurrent, None, held=position.memory, source=position.sources)
-        log_probs = log_softmax(decoder.output(found.read()[:, 0]))
-        return log_probs, position._replace(recurrent=found.state, weights=found.weights[:, 0])
-    h, recurrent = decoder.recurrent.run(embedded, position.recurrent)
-    h, weights = h[:, 0], None
-    if decoder.attention is not None and decoder.combine is not None:
-        assert position.memory is not None
-        M, S, _ = position.memory.shape
-        query = h.reshape(M, -1, h.shape[1])
-        context, weights = decoder.attention(query, position.memory, lengths=position.lengths)
-        h = decoder.combine(np.concatenate([context.reshape(len(h), -1), h], axis=-1))
-        weights = weights.reshape(len(h), S)
-    return log_softmax(decoder.output(h)), position._replace(recurrent=recurrent, weights=weights)
+        found = _loop.Pass(decoder, x, position.recurrent, None, held=position.memory, source=position.sources)
+        read, both, weights, recurrent = found.read(), found.both, found.weights, found.state
+    else:
+        read, recurrent = decoder.recurrent.run(x, position.recurrent)
+        if decoder.attention is not None and decoder.combine is not None:
+            assert position.memory is not None
+            M, S, _ = position.memory.shape
+            query = read[:, 0].reshape(M, -1, read.shape[2])
+            context, weights = decoder.attention(query, position.memory, lengths=position.lengths)
+            both = np.concatenate([context.reshape(len(read), 1, -1), read], axis=-1)
+            read, weights = decoder.combine(both), weights.reshape(len(read), 1, S)
+    logits = decoder.output(read)
+    if position.tokens is not None:
+        logits = _copying.run(decoder, logits, both, weights, embedded, position.tokens[position.sources])
+    looked = None if weights is None else weights[:, 0]
+    return log_softmax(logits[:, 0]), position._replace(recurrent=recurrent, weights=looked)
 
 
 def reorder(position: Position, rows: Array) -> Position:
     """Chosen rows; sources that no row is left of are dropped."""
     sources, memory, lengths = position.sources[rows], position.memory, position.lengths
+    tokens = position.tokens
     if memory is not None and not isinstance(memory, _loop.Held):
         kept, counts = np.unique(sources, return_counts=True)
         if not (np.ptp(counts) == 0 and np.array_equal(sources, np.repeat(kept, counts))):
             kept, counts = sources, np.ones(len(rows), np.intp)
         if not np.array_equal(kept, np.arange(len(memory))):
             memory, lengths = memory[kept], None if lengths is None else lengths[kept]
+            tokens = None if tokens is None else tokens[kept]
         sources = np.repeat(np.arange(len(kept)), counts)
     context = None if position.context is None else position.context[rows]
-    return Position(take_rows(position.recurrent, rows), memory, lengths, context, sources, None)
+    return Position(take_rows(position.recurrent, rows), memory, lengths, context, sources, None, tokens)
 
 
 def mixed_inputs(decoder: Decoder, source: Source, target: Array, share: float, rng: np.random.Generator) -> Array:

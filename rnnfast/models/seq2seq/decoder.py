@@ -1,7 +1,7 @@
 """What writes the target."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -9,43 +9,19 @@ from rnnfast import ops
 from rnnfast.layers import Attention, Dropout, Embedding, Linear, _check
 from rnnfast.layers._base import Backward, BackwardOnce, Layer, draw_key
 from rnnfast.layers._summary import Part
-from rnnfast.layers.recurrent import Recurrent
 from rnnfast.models._network import Network
-from rnnfast.models.seq2seq import _loop
+from rnnfast.models.seq2seq import _copying, _loop, _teaching
+from rnnfast.models.seq2seq._parts import Decoded, Source, check_layer
 from rnnfast.models.sequential import Sequential
 
 Array = np.ndarray
 
 CONTEXTS = (None, "first", "every")
 ORDERS = ("luong", "bahdanau")
-_PARTS = ("embedding", "recurrent", "attention", "combine", "dropout", "output")
+_PARTS = ("embedding", "recurrent", "attention", "combine", "dropout", "output", "gate")
 _OPTIONS = ("context", "start", "stop")
 # Written to a plan only where they differ from this, so that plain decoders can be read by older versions.
-_LATER: dict[str, Any] = {"input_feeding": False, "attention_order": "luong"}
-
-
-class Source(NamedTuple):
-    """What a decoder takes of a source; a gradient has the same form."""
-
-    state: Any = None
-    """Where its recurrent layers start: a tuple of their states; None is their own start."""
-    memory: Array | None = None
-    """(B, S, F): what attention looks at."""
-    lengths: Array | None = None
-    """(B,): how many steps of the memory count; None is all."""
-    context: Array | None = None
-    """(B, C): what it hears first, or at every step."""
-
-
-class Decoded(NamedTuple):
-    """What a decoder gives."""
-
-    logits: Array
-    """(B, T, num_tokens)."""
-    state: Any
-    """Of its recurrent layers, after each row's last step."""
-    weights: Array | None
-    """(B, T, S): what each step looked at; None without attention."""
+_LATER: dict[str, Any] = {"input_feeding": False, "attention_order": "luong", "coverage_loss": 0.0}
 
 
 class Decoder(Network):
@@ -67,6 +43,10 @@ class Decoder(Network):
       uppermost state before the step, and h_t = cells([E[y_{t-1}], c_t], h_{t-1});
     - `Attention(..., coverage=True)` (See et al. 2017, arXiv:1704.04368).
 
+    With `copy` (the same, equations 8 and 9) tokens of the source may be written, too:
+    P(w) = p_gen softmax(V h~_t + b)_w + (1 - p_gen) Σ_{j: x_j = w} a_tj, p_gen = σ(w [c_t, h_t, E[y_{t-1}]] + b'). The
+    scores are log-probabilities then, which losses and searches take as they take logits.
+
     Parameters
     ----------
     embedding : Embedding
@@ -86,6 +66,11 @@ class Decoder(Network):
         Whether h~ is fed to the next step. Not with Bahdanau's order, which feeds the context c_t.
     attention_order : "luong" or "bahdanau"
         Whether attention comes after the recurrent layers, or before them.
+    coverage_loss : float
+        Of attention with coverage: while training the loss grows by so many times the mean over all steps of
+        Σ_j min(a_tj, Σ_{t'<t} a_t'j) (See et al. 2017, equation 12; they take 1).
+    copy : bool
+        Whether tokens of the source may be copied. Source and target have one vocabulary then.
     tied : bool
         The output's weight is the embedding's (Press and Wolf 2017): h~ must be as wide.
     dropout : float
@@ -97,8 +82,8 @@ class Decoder(Network):
 
     Attributes
     ----------
-    embedding, recurrent, attention, combine, output : Layer
-        What it is made of: `recurrent` is a `Sequential` of the layers, `combine` is W_c.
+    embedding, recurrent, attention, combine, output, gate : Layer
+        What it is made of: `recurrent` is a `Sequential` of the layers, `combine` is W_c, `gate` gives p_gen.
 
     Examples
     --------
@@ -119,6 +104,8 @@ class Decoder(Network):
         context: str | None = None,
         input_feeding: bool = False,
         attention_order: str = "luong",
+        coverage_loss: float = 0.0,
+        copy: bool = False,
         tied: bool = False,
         dropout: float = 0.0,
         start: int = 1,
@@ -128,12 +115,12 @@ class Decoder(Network):
         if not isinstance(embedding, Embedding):
             raise TypeError(f"embedding must be an Embedding of the target's tokens, got {type(embedding).__name__}")
         for i, layer in enumerate(layers):
-            _check_layer(layer, i)
+            check_layer(layer, i)
         if not any(layer.has_state for layer in layers):
             raise ValueError("a decoder needs at least one recurrent layer")
         recurrent, rng, dtype = Sequential(*layers), np.random.default_rng(seed), embedding.dtype
         size = recurrent.output_shape(recurrent.input_shape)[-1]
-        combine = None
+        combine = gate = None
         if attention is not None:
             if not isinstance(attention, Attention):
                 raise TypeError(f"attention must be an Attention or None, got {type(attention).__name__}")
@@ -147,9 +134,12 @@ class Decoder(Network):
                 inputs, attention_size or inputs - attention.key_size, False, "tanh", dtype=dtype, seed=rng
             )
             size = combine.out_features
+            if _check.flag(copy, "copy"):
+                gate = Linear(inputs + embedding.embedding_dim, 1, activation="sigmoid", dtype=dtype, seed=rng)
+        elif copy:
+            raise ValueError("copy takes the tokens that attention looks at, and this decoder has no attention")
         elif attention_size is not None:
             raise ValueError("attention_size is the size of h~, which there is with attention alone")
-        later = {"input_feeding": input_feeding, "attention_order": attention_order}
         output = Linear(
             size,  # type: ignore[arg-type]
             embedding.num_embeddings,
@@ -158,7 +148,19 @@ class Decoder(Network):
             seed=rng,
         )
         self._assemble(
-            embedding, recurrent, attention, combine, Dropout(dropout), output, context, start, stop, **later
+            embedding,
+            recurrent,
+            attention,
+            combine,
+            Dropout(dropout),
+            output,
+            gate,
+            context=context,
+            start=start,
+            stop=stop,
+            input_feeding=input_feeding,
+            attention_order=attention_order,
+            coverage_loss=coverage_loss,
         )
 
     def _assemble(
@@ -169,11 +171,14 @@ class Decoder(Network):
         combine: Any,
         dropout: Any,
         output: Any,
+        gate: Any,
+        *,
         context: Any,
         start: Any,
         stop: Any,
         input_feeding: Any = False,
         attention_order: Any = "luong",
+        coverage_loss: Any = 0.0,
     ) -> None:
         self.embedding: Embedding = embedding
         self.recurrent: Sequential = recurrent
@@ -181,6 +186,7 @@ class Decoder(Network):
         self.combine: Linear | None = combine
         self.dropout: Dropout = dropout
         self.output: Linear = output
+        self.gate: Linear | None = gate
         if context not in CONTEXTS:
             raise ValueError(f"context must be None, 'first' or 'every', got {context!r:.60}")
         self.context: str | None = context
@@ -197,6 +203,9 @@ class Decoder(Network):
             raise ValueError(
                 "attention_order='bahdanau' feeds the context c_t to the recurrent layers: it excludes input_feeding"
             )
+        self.coverage_loss = _check.not_negative(coverage_loss, "coverage_loss")
+        if coverage_loss and not (attention is not None and attention.coverage):
+            raise ValueError("coverage_loss is for an Attention with coverage=True")
         if self.steps_depend:
             _loop.check_layers(recurrent.layers)
         self._check_width()
@@ -244,24 +253,32 @@ class Decoder(Network):
     def _children(self) -> list[tuple[str, Layer]]:
         return [(name, layer) for name in _PARTS if (layer := getattr(self, name)) is not None]
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__({"gate": None, **_LATER, **state})
+
     def plan(self, describe: Callable[[Layer], dict[str, Any]]) -> dict[str, Any]:
         """The plans of its layers, by name."""
         found = {name: None if (layer := getattr(self, name)) is None else describe(layer) for name in _PARTS}
+        if self.gate is None:
+            del found["gate"]
         later = {name: value for name, usual in _LATER.items() if (value := getattr(self, name)) != usual}
         return {**found, **{name: getattr(self, name) for name in _OPTIONS}, **later}
 
     @classmethod
     def from_plan(cls, config: dict[str, Any], rebuild: Callable[[Any], Layer]) -> "Decoder":
         """The decoder of such a plan."""
+        config = {"gate": None, **config}
         if set(config) - _LATER.keys() != {*_PARTS, *_OPTIONS}:
             raise ValueError(f"the config of a Decoder must be {', '.join(_PARTS)}, context, start and stop")
         layers: dict[str, Any] = {name: None if config[name] is None else rebuild(config[name]) for name in _PARTS}
-        kinds = [type(layer).__name__ for layer in layers.values()]
+        *kinds, gate = [type(layer).__name__ for layer in layers.values()]
         plain = ["Embedding", "Sequential", "Attention", "Linear", "Dropout", "Linear"]
+        if gate not in ("NoneType", "Linear"):
+            raise ValueError(f"the gate of a Decoder must be a Linear, got {gate}")
         if kinds not in (plain, [*plain[:2], "NoneType", "NoneType", *plain[4:]]):
             raise ValueError(f"a Decoder is made of {', '.join(plain)}, got {', '.join(kinds)}")
         for i, layer in enumerate(layers["recurrent"].layers):
-            _check_layer(layer, i)
+            check_layer(layer, i)
         decoder = cls.__new__(cls)
         decoder._assemble(**layers, **{name: value for name, value in config.items() if name not in _PARTS})
         return decoder
@@ -290,7 +307,7 @@ class Decoder(Network):
         read = hidden if self.combine is None else (*steps, self.combine.out_features)
         shapes = {"embedding": (steps, self.embedding.output_shape(steps)), "recurrent": (embedded, hidden)}
         shapes |= {"attention": (hidden, (*steps, self.memory_size)), "combine": (hidden, read)}
-        shapes |= {"dropout": (read, read), "output": (read, self.output_shape(steps))}
+        shapes |= {"dropout": (read, read), "output": (read, self.output_shape(steps)), "gate": (read, (*steps, 1))}
         for name, layer in self._children():
             if name != "dropout" or self.dropout.p:
                 notes = self._notes() if name == "attention" else []
@@ -316,6 +333,8 @@ class Decoder(Network):
         if self.context is not None and (source.context is None or source.context.shape[1:] != (self.context_size,)):
             got = "none" if source.context is None else f"shape {source.context.shape}"
             raise ValueError(f"context={self.context!r} wants a context (B, {self.context_size}), got {got}")
+        if self.gate is not None:
+            _copying.held_tokens(self, source)
 
     def begin(self, source: Source) -> Any:
         """The state before the start token."""
@@ -355,16 +374,24 @@ class Decoder(Network):
         Decoded
         """
         state = self.begin(source) if state is None else state
-        embedded = self.beside(self.embedding(tokens, lengths=lengths), source.context)
+        self.check_source(source)
+        embedded = self.embedding(tokens, lengths=lengths)
+        x = self.beside(embedded, source.context)
+        both = weights = None
         if self.steps_depend:
-            found = _loop.run(self, embedded, source, state, lengths)
-            return Decoded(self.output(found.read(), lengths=lengths), found.state, found.weights)
-        h, state = self.recurrent.run(embedded, state, lengths=lengths)
-        if self.attention is None or self.combine is None:
-            return Decoded(self.output(h, lengths=lengths), state, None)
-        context, weights = self.attention(h, source.memory, lengths=source.lengths)
-        h = self.combine(np.concatenate([context, h], axis=-1), lengths=lengths)
-        return Decoded(self.output(h, lengths=lengths), state, weights)
+            found = _loop.run(self, x, source, state, lengths)
+            read, both, weights, state = found.read(), found.both, found.weights, found.state
+        else:
+            read, state = self.recurrent.run(x, state, lengths=lengths)
+            if self.attention is not None and self.combine is not None:
+                context, weights = self.attention(read, source.memory, lengths=source.lengths)
+                both = np.concatenate([context, read], axis=-1)
+                read = self.combine(both, lengths=lengths)
+        logits = self.output(read, lengths=lengths)
+        if self.gate is not None:
+            held = _copying.held_tokens(self, source)
+            logits = _copying.run(self, logits, both, weights, embedded, held, lengths)
+        return Decoded(logits, state, weights)
 
     __call__ = run  # type: ignore[assignment]
 
@@ -398,89 +425,34 @@ class Decoder(Network):
             x = np.concatenate([source.context[:, None], embedded], axis=1)
             ends = None if lengths is None else ops.sequence_lengths(lengths, embedded.shape[:2]) + 1
         skipped = x.shape[1] - embedded.shape[1]
-        runs = self._loop if self.steps_depend else self._layers
-        h, back_steps = runs(x, source, ends, keys[1], skipped, lengths)
-        h, back_dropout = self.dropout.forward(h, rng=keys[2])
+        teach = _teaching.by_loop if self.steps_depend else _teaching.by_layers
+        taught = teach(self, x, source, ends, keys[1], skipped, lengths)
+        h, back_dropout = self.dropout.forward(taught.read, rng=keys[2])
         logits, back_output = self.output.forward(h, lengths=lengths)
+        back_copy: Any = None
+        if self.gate is not None:
+            logits, back_copy = _copying.forward(
+                self, logits, taught.both, taught.weights, embedded, _copying.held_tokens(self, source), lengths
+            )
 
         def backward(dlogits: Any, grads: Any = None) -> Source:
             dlogits = _check.output_gradient(dlogits, logits_shape, dtype)
             once.start()
             found: dict[int, dict[str, Array]] = {id(layer): {} for _, layer in self._children()}
+            dboth = dweights = dembedded = None
+            if back_copy is not None:
+                dlogits, dboth, dembedded, dweights = back_copy(dlogits, found)
             dh = back_dropout(back_output(dlogits, grads=found[id(self.output)]))
-            dx, dstate, dmemory = back_steps(dh, found)
-            dcontext = None
+            dx, dstate, dmemory = taught.backward(dh, dboth, dweights, found)
+            width, dcontext = embedded.shape[-1], None
             if self.context == "every":
-                width = embedded.shape[-1]
-                dx, dcontext = dx[..., :width], dx[..., width : width + self.context_size].sum(axis=1)
+                dcontext = dx[..., width : width + self.context_size].sum(axis=1)
             elif self.context == "first":
                 dx, dcontext = dx[:, 1:], dx[:, 0, : self.context_size]
-            back_embedding(dx[..., : embedded.shape[-1]], grads=found[id(self.embedding)])
+            dx = dx[..., :width]
+            back_embedding(dx if dembedded is None else dx + dembedded, grads=found[id(self.embedding)])
             once.add(self._by_name(found), grads)
             return Source(dstate, dmemory, None, dcontext)
 
         logits_shape, dtype = logits.shape, logits.dtype
         return logits, backward
-
-    def _layers(
-        self, x: Array, source: Source, ends: Any, key: Any, skipped: int, lengths: Any
-    ) -> tuple[Array, Callable[..., Any]]:
-        """h~ of all steps but the first `skipped`, each layer after the other, and its backward."""
-        (steps, _), back_recurrent = self.recurrent.forward(x, source.state, lengths=ends, rng=key)
-        h, back_read = self._read(steps[:, skipped:], source, lengths)
-
-        def backward(dh: Array, found: dict[int, dict[str, Array]]) -> tuple[Array, Any, Array | None]:
-            dh, dmemory = back_read(dh, found)
-            if skipped:
-                dh = np.concatenate([np.zeros_like(steps[:, :skipped]), dh], axis=1)
-            return *back_recurrent(dh, grads=found[id(self.recurrent)]), dmemory
-
-        return h, backward
-
-    def _loop(
-        self, x: Array, source: Source, ends: Any, key: Any, skipped: int, lengths: Any
-    ) -> tuple[Array, Callable[..., Any]]:
-        """The same by the loop over the steps."""
-        passed = _loop.run(self, x, source, _loop.Running(source.state), ends, draw_key(key))
-        h, back_read = passed.read_forward(skipped, lengths)
-
-        def backward(dh: Array, found: dict[int, dict[str, Array]]) -> tuple[Array, Any, Array]:
-            d_both, d_mixed = back_read(dh, found)
-            return passed.backward(d_both, d_mixed, found)
-
-        return h, backward
-
-    def _read(self, h: Array, source: Source, lengths: Any) -> tuple[Array, Callable[..., tuple[Array, Array | None]]]:
-        """h~ of the outputs h of all steps, and its backward to h and the memory."""
-        if self.attention is None or self.combine is None:
-            return h, lambda dh, found: (dh, None)
-        attention, combine = self.attention, self.combine
-        (context, _), back_attention = attention.forward(h, source.memory, lengths=source.lengths)
-        mixed, back_combine = combine.forward(np.concatenate([context, h], axis=-1), lengths=lengths)
-
-        def backward(dmixed: Array, found: dict[int, dict[str, Array]]) -> tuple[Array, Array]:
-            dboth = back_combine(dmixed, grads=found[id(combine)])
-            dcontext, dh = dboth[..., : attention.key_size], dboth[..., attention.key_size :]
-            dquery, dmemory, _ = back_attention(dcontext, grads=found[id(attention)])
-            return dh + dquery, dmemory
-
-        return mixed, backward
-
-
-def _check_layer(layer: Any, place: int) -> None:
-    """Refuse what cannot write from left to right, one token at a time."""
-    if not isinstance(layer, Layer):
-        raise TypeError(f"layer {place} of a decoder must be a Layer, got {type(layer).__name__}")
-    if getattr(layer, "bidirectional", False) or getattr(layer, "reverse", False):
-        raise ValueError(
-            f"layer {place} of a decoder reads in reverse: a decoder writes from left to right, and the reverse "
-            "direction would start from tokens that are not written yet; the encoder may be bidirectional"
-        )
-    if layer.has_state and not isinstance(layer, Recurrent):
-        raise ValueError(
-            f"layer {place} of a decoder must be RNN, LSTM, GRU or a layer without state, got {layer!r:.80}"
-        )
-    if not layer.has_state and not layer.works_on_steps:
-        raise ValueError(
-            f"layer {place} of a decoder, {type(layer).__name__}, needs whole sequences; a decoder goes step by step"
-        )

@@ -13,9 +13,10 @@ from rnnfast.layers._summary import Part
 from rnnfast.models._network import Network
 from rnnfast.models._ragged import as_batch
 from rnnfast.models.seq2seq import _search
+from rnnfast.models.seq2seq._parts import Source
 from rnnfast.models.seq2seq._states import level_shapes, put_together, take_apart
 from rnnfast.models.seq2seq.bridge import Bridge
-from rnnfast.models.seq2seq.decoder import Decoder, Source
+from rnnfast.models.seq2seq.decoder import Decoder
 from rnnfast.models.seq2seq.encoder import Encoder
 
 Array = np.ndarray
@@ -99,6 +100,8 @@ class Seq2Seq(Network):
                 raise ValueError(f"the decoder's {what} takes vectors of size {wanted}, the encoder gives {size}")
         if self.decoder.context is not None:
             self.encoder.context_layer()
+        if self.decoder.gate is not None and len(self.encoder.input_shape) != 2:
+            raise ValueError("a decoder that copies needs an encoder of token ids")
 
     @property
     def stop(self) -> int:
@@ -223,7 +226,7 @@ class Seq2Seq(Network):
         """
         source, lengths = self._source(source, lengths)
         outputs, states = self.encoder.run(source, lengths=lengths)
-        return self._hand_over(outputs, states, self.encoder.output_lengths(lengths))[0]
+        return self._hand_over(outputs, states, self.encoder.output_lengths(lengths))[0]._replace(tokens=source)
 
     def __call__(self, x: Any, *, lengths: Any = None) -> Array:
         """Inference with given targets.
@@ -278,6 +281,7 @@ class Seq2Seq(Network):
         source, target, ends, steps = self._enter(x, lengths)
         (outputs, states), back_encoder = self.encoder.forward(source, lengths=ends, rng=keys[0])
         given, back_over = self._hand_over(outputs, states, self.encoder.output_lengths(ends))
+        given = given._replace(tokens=source)
         if self.scheduled_sampling:
             share = _check.not_negative(self.scheduled_sampling, "scheduled_sampling", 1.0)
             beyond = _check.padding(steps, target.shape)

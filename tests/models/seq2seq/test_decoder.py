@@ -37,6 +37,8 @@ CASES = [
     {"context": "first", "attention": "additive"},
     {"layers": [LayerNorm(4, **F64), GRU(4, 4, **F64)], "attention": "general"},
     {"attention": "general", "input_feeding": True, "tied": True},
+    {"attention": "general", "copy": True},
+    {"attention": "general", "copy": True, "input_feeding": True, "cell": LSTM},
     {"cell": LSTM, "attention": "additive", "attention_order": "bahdanau", "layers": [LSTM(4, 4, **F64)]},
     {"attention": "normed", "input_feeding": True, "coverage": True, "context": "every"},
     {"attention": "additive", "attention_order": "bahdanau", "coverage": True, "context": "first"},

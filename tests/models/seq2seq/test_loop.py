@@ -9,7 +9,8 @@ from layer_checks import randomise, rebuilt
 import rnnfast as rf
 from rnnfast.kernels._threads import _set_worth_a_thread
 from rnnfast.layers import GRU, LSTM, RNN, Attention, Dropout, Embedding, LayerNorm
-from rnnfast.models import Decoder, Source
+from rnnfast.layers._penalties import penalties
+from rnnfast.models import Decoder, Encoder, Seq2Seq, Source
 
 F64 = {"dtype": "float64"}
 KINDS = ["dot", "scaled_dot", "general", "additive", "normed", "location"]
@@ -22,6 +23,8 @@ SOURCE_LENGTHS, TARGET_LENGTHS = np.array([5, 0, 2, 3]), np.array([3, 4, 0, 1])
 def make(
     order="feeding", kind="general", cell="lstm", *, layers=(), context=None, coverage=False, dtype="float64", **how
 ):
+    """A decoder that feeds h~, one of Bahdanau's order, or with order="luong" a plain one."""
+    writing = {name: how.pop(name) for name in ("copy", "coverage_loss") if name in how}
     width = H if kind in ("dot", "scaled_dot") else F
     fed = {"feeding": A, "bahdanau": width}.get(order, 0)
     options = {"num_positions": 7} if kind == "location" else {}
@@ -38,6 +41,7 @@ def make(
         context=context,
         input_feeding=order == "feeding",
         attention_order="bahdanau" if order == "bahdanau" else "luong",
+        **writing,
     )
     assert decoder.context_size == heard
     return randomise(decoder)
@@ -53,7 +57,8 @@ def sources(decoder, rows=B, positions=S, lengths=SOURCE_LENGTHS):
             state.append(tuple(arrays) if layer.cell == "lstm" else arrays[0])
     memory = rng.standard_normal((rows, positions, decoder.memory_size)).astype(dtype)
     context = rng.standard_normal((rows, decoder.context_size)).astype(dtype) if decoder.context else None
-    return Source(tuple(state), memory, lengths, context), rng.integers(0, V, (rows, T))
+    held = rng.integers(0, V, (rows, positions))
+    return Source(tuple(state), memory, lengths, context, held), rng.integers(0, V, (rows, T))
 
 
 def sigmoid(x):
@@ -134,11 +139,21 @@ def by_hand(decoder, tokens, source, lengths):
             fed = np.tanh(decoder.combine.params["weight"] @ np.concatenate([context, x]))
             if t >= 0:
                 logits[b, t] = decoder.output.params["weight"] @ fed + decoder.output.params["bias"]
+                if decoder.gate is not None:
+                    embedded = decoder.embedding.params["weight"][tokens[b, t]]
+                    seen = np.concatenate([context, x, embedded])
+                    p = sigmoid(decoder.gate.params["weight"][0] @ seen + decoder.gate.params["bias"][0])
+                    p = p if len(memory) else 1.0
+                    total = p * np.exp(logits[b, t]) / np.exp(logits[b, t]).sum()
+                    for word, weight in zip(source.tokens[b], weights, strict=False):
+                        total[word] += (1 - p) * weight
+                    assert abs(total.sum() - 1) < 1e-12
+                    logits[b, t] = np.log(total)
                 looked[b, t, : len(memory)] = weights
     return logits, looked
 
 
-def check_gradients(decoder, source, tokens, lengths, rng=None, loss=None):
+def check_gradients(decoder, source, tokens, lengths, rng=None):
     """Every gradient against differences of fourth order."""
     y, backward = decoder.forward(tokens, source, lengths=lengths, rng=rng)
     dy, grads = np.random.default_rng(9).standard_normal(y.shape), {}
@@ -151,7 +166,11 @@ def check_gradients(decoder, source, tokens, lengths, rng=None, loss=None):
         flat.append(("context", source.context, back.context, None))
     for name in decoder.params:
         flat.append((name, decoder.params[name].copy(), grads[name], partial(decoder.params.__setitem__, name)))
-    loss = loss or (lambda: float((decoder.forward(tokens, source, lengths=lengths, rng=rng)[0] * dy).sum()))
+
+    def loss():
+        with penalties() as found:
+            return float((decoder.forward(tokens, source, lengths=lengths, rng=rng)[0] * dy).sum()) + sum(found)
+
     places = np.random.default_rng(10)
     for name, values, gradient, put in flat:
         largest = np.abs(gradient).max()
@@ -193,19 +212,26 @@ OPTIONS = [
     {"context": "first", "cell": "gru"},
     {"layers": [LSTM(H, H, 2, **F64)], "cell": "gru"},
     {"coverage": True, "kind": "additive", "order": "luong"},
-    {"coverage": True, "kind": "normed"},
+    {"coverage": True, "kind": "normed", "context": "first", "coverage_loss": 0.7},
+    {"copy": True, "kind": "normed"},
+    {"copy": True, "order": "luong", "context": "first"},
+    {"copy": True, "order": "luong", "coverage": True, "coverage_loss": 1.5, "kind": "additive"},
 ]
 
 
-@pytest.mark.parametrize("number", range(len(OPTIONS)))
-@pytest.mark.parametrize("order", ORDERS)
-def test_options(order, number):
-    decoder = make(**{"order": order, **OPTIONS[number]})
+# An order of an option's own makes it one case.
+CASES = {repr(case): case for option in OPTIONS for order in ORDERS for case in [{"order": order, **option}]}
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=map(str, range(len(CASES))))
+def test_options(case):
+    decoder = make(**case)
     source, tokens = sources(decoder)
     found = decoder.run(tokens, source, lengths=TARGET_LENGTHS)
     logits, looked = by_hand(decoder, tokens, source, TARGET_LENGTHS)
     assert np.abs(found.logits - logits).max() < 1e-12
-    assert np.abs(found.weights - looked).max() < 1e-12
+    valid = np.arange(T) < TARGET_LENGTHS[:, None]
+    assert np.abs(found.weights - looked)[valid].max() < 1e-12
     check_gradients(decoder, source, tokens, TARGET_LENGTHS)
 
 
@@ -220,7 +246,7 @@ def test_what_is_dropped_and_options_of_cells(order):
     check_gradients(decoder, source, tokens, TARGET_LENGTHS, rng=5)
     assert np.array_equal(decoder(tokens, source).logits, decoder(tokens, source).logits)
     learned = make(order, "dot", "gru", learned_state=True)
-    (_, memory, lengths, _), tokens = sources(learned)
+    (_, memory, lengths, *_), tokens = sources(learned)
     check_gradients(learned, Source(None, memory, lengths), tokens, TARGET_LENGTHS)
 
 
@@ -283,6 +309,18 @@ def test_float32_and_padding(order):
     assert all(np.array_equal(a, b) for a, b in zip(*found, strict=True))
 
 
+def test_the_coverage_loss():
+    decoder = make("feeding", "additive", coverage=True, coverage_loss=0.25)
+    source, tokens = sources(decoder)
+    with penalties() as found:
+        decoder.forward(tokens, source, lengths=TARGET_LENGTHS)
+    weights = decoder.run(tokens, source, lengths=TARGET_LENGTHS).weights
+    before = np.cumsum(weights, axis=1) - weights
+    overlap = np.minimum(weights, before).sum()
+    assert overlap > 0.1
+    assert found == [pytest.approx(0.25 * overlap / TARGET_LENGTHS.sum(), rel=1e-12)]
+
+
 def test_the_state_goes_on():
     for order in ORDERS:
         decoder = make(order, "additive", "lstm", coverage=True)
@@ -315,6 +353,20 @@ def test_refusals_and_files(tmp_path, capsys):
         Attention(3, coverage=True)
     with pytest.raises(ValueError, match="a Decoder runs it"):
         Attention(3, kind="additive", coverage=True)(np.ones((1, 3)), np.ones((1, 2, 3)))
+    for how, message in (
+        ({"coverage_loss": 1.0}, "coverage=True"),
+        ({"copy": True, "attention": None}, "no attention"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            Decoder(words, GRU(4, 3), **{"attention": look, **how})
+    decoder = make("luong", copy=True)
+    source, tokens = sources(decoder)
+    with pytest.raises(ValueError, match=r"integers of shape \(4, 5\), got none"):
+        decoder(tokens, source._replace(tokens=None))
+    with pytest.raises(ValueError, match="must be 0 to 5"):
+        decoder(tokens, source._replace(tokens=source.tokens + 4))
+    with pytest.raises(ValueError, match="needs an encoder of token ids"):
+        Seq2Seq(Encoder(GRU(3, F, **F64)), decoder, "dense")
     decoder = make("feeding", "location")
     source, tokens = sources(decoder)
     with pytest.raises(ValueError, match="has 7 positions, got 9"):
@@ -324,7 +376,7 @@ def test_refusals_and_files(tmp_path, capsys):
     with rf.backend("numpy"), pytest.raises(RuntimeError, match="compiled kernels' alone"):
         decoder(tokens, source)
     for order in ORDERS:
-        decoder = make(order, "additive", coverage=True)
+        decoder = make(order, "additive", coverage=True, copy=True, coverage_loss=0.5)
         source, tokens = sources(decoder)
         again = rebuilt(decoder, tmp_path)
         assert again.get_config() == decoder.get_config()
