@@ -16,16 +16,24 @@ Array = np.ndarray
 _MERGES = {"mul": "ReduceProd", "average": "ReduceMean"}
 
 
-def write_recurrent(writer: Writer, layer: Any, value: Value, prefix: str) -> Value:
-    """The nodes of an RNN, LSTM, GRU, IndRNN or MGU layer."""
+State = dict[str, list[str]]  # by the letter of h or c, a name for each level
+
+
+def write_recurrent(
+    writer: Writer, layer: Any, value: Value, prefix: str, start: State | None = None, keep: bool = False
+) -> tuple[Value, State]:
+    """The nodes of an RNN, LSTM, GRU, IndRNN or MGU layer; with `keep` its last state too.
+
+    `start` is the last state of another.
+    """
     check(layer, prefix, value.lengths is not None)
-    states = _States(writer, layer, value, prefix)
+    states = _States(writer, layer, value, prefix, start, keep)
     x = writer.add("Transpose", [value.name], perm=[1, 0, 2])
     for level in layer._levels:
         x = _level(writer, layer, level, x, value.lengths, states, prefix)
     states.leave()
     name = writer.add("Transpose", [x], perm=[1, 0, 2])
-    return Value(name, layer.output_shape(value.shape), value.lengths)
+    return Value(name, layer.output_shape(value.shape), value.lengths), states.found
 
 
 def check(layer: Any, prefix: str, lengths: bool) -> None:
@@ -49,12 +57,15 @@ def check(layer: Any, prefix: str, lengths: bool) -> None:
 class _States:
     """Where the levels start from, and where their last states go to."""
 
-    def __init__(self, writer: Writer, layer: Any, value: Value, prefix: str):
+    def __init__(self, writer: Writer, layer: Any, value: Value, prefix: str, start: State | None, keep: bool):
         self.writer, self.layer, self.value, self.prefix = writer, layer, value, prefix
         self.letters = "hc" if layer.cell == "lstm" else "h"
         self.together = len(set(layer.hidden_sizes)) == 1  # one array for all levels, as our layers have it
-        self.given: dict[str, list[str]] = {}
-        self.found: dict[str, list[str]] = {letter: [] for letter in self.letters}
+        self.given: State = start or {}
+        self.found: State = {letter: [] for letter in self.letters}
+        self.keep = keep or writer.stateful
+        if start and [len(each) for each in start.values()] != [layer.num_layers] * len(self.letters):
+            raise ValueError(f"layer {prefix!r}: the state that it starts from is that of another kind of layer")
         if writer.stateful:
             for letter in self.letters:
                 self.given[letter] = self._enter(letter)
@@ -93,15 +104,16 @@ class _States:
         """Take what a level ends with."""
         writer = self.writer
         for letter, before, name in zip(self.letters, initial, names, strict=True):
-            if self.value.lengths is not None:  # a sequence without steps keeps its state; the operator gives zeros
+            if (
+                self.value.lengths is not None and before
+            ):  # a sequence without steps keeps its state; the operator gives zeros
                 some = writer.once("Greater", [self.value.lengths, writer.constant(0)])
                 name = writer.add("Where", [writer.once("Unsqueeze", [some, writer.constant([0, 2])]), name, before])
             self.found[letter].append(name)
 
     def leave(self) -> None:
         """Make the last states outputs of the model."""
-        for letter in self.given:
-            names = self.found[letter]
+        for letter, names in self.found.items() if self.writer.stateful else ():
             if self.together and len(names) > 1:
                 names = [self.writer.add("Concat", names, axis=0)]
             for name, (called, n, H) in zip(names, self._names(letter), strict=True):
@@ -121,9 +133,9 @@ def _level(writer: Writer, layer: Any, level: Level, x: str, lengths: str | None
     inputs = [x, weights["W"], weights["R"], weights.get("B", ""), ends, *initial, weights.get("P", "")]
     while not inputs[-1]:
         inputs.pop()
-    wanted = ["Y", "Y_h", "Y_c"][: 1 + len(states.letters)] if states.given else ["Y"]
+    wanted = ["Y", "Y_h", "Y_c"][: 1 + len(states.letters)] if states.keep else ["Y"]
     y, *last = writer.add_many(node.cell.upper(), inputs, wanted, called=called, **node.attributes())
-    if states.given:
+    if states.keep:
         states.final(level, initial, last)
     if len(level.directions) == 1:
         y = writer.add("Squeeze", [y, writer.constant([1])])

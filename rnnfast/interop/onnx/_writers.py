@@ -1,16 +1,18 @@
 """The layers that are not recurrent as ONNX nodes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import reduce
 from typing import Any
 
 import numpy as np
 
 from rnnfast import layers
-from rnnfast.interop.onnx._recurrent import write_recurrent
+from rnnfast.interop.onnx._recurrent import State, write_recurrent
 from rnnfast.interop.onnx._writer import Value, Writer
 from rnnfast.layers._activations import Choice
 from rnnfast.layers._activations import parse as parse_activation
 from rnnfast.layers.recurrent import Recurrent
+from rnnfast.models.graph import Graph
 from rnnfast.models.sequential import Sequential
 
 _PLAIN = {
@@ -19,6 +21,12 @@ _PLAIN = {
     "relu": "Relu",
     "softsign": "Softsign",
     "softplus": "Softplus",
+}
+_MERGES: dict[type, str] = {
+    layers.Concatenate: "Concat",
+    layers.Add: "Sum",
+    layers.Average: "Mean",
+    layers.Multiply: "Mul",
 }
 _END = np.iinfo(np.int64).max
 
@@ -36,11 +44,42 @@ def write_layer(writer: Writer, layer: Any, value: Value, prefix: str) -> Value:
             value = write_layer(writer, each, value, f"{prefix}{i}.")
         return value
     if isinstance(layer, Recurrent):
-        return write_recurrent(writer, layer, value, prefix)
+        return write_recurrent(writer, layer, value, prefix)[0]
+    if isinstance(layer, Graph) and isinstance(layer._outputs, str) and len(layer.inputs) == 1:
+        return write_graph(writer, layer, dict.fromkeys(layer.inputs, value), prefix)[layer._outputs]
     for kind, write in _WRITERS.items():
         if type(layer) is kind:
             return write(writer, layer, value, prefix)
     raise ValueError(f"layer {prefix or type(layer).__name__!r}: {type(layer).__name__} cannot be written as ONNX")
+
+
+def write_graph(writer: Writer, graph: Graph, inputs: Mapping[str, Value], prefix: str) -> dict[str, Value]:
+    """The nodes of all layers of a graph; every value of it by its name."""
+    values, states = dict(inputs), dict[str | None, State]()
+    sources = {node.state for node in graph.nodes}
+    for node in graph.nodes:
+        taken, called = [values[name] for name in node.inputs], f"{prefix}{node.name}."
+        if isinstance(node.layer, Recurrent):
+            start, keep = states.get(node.state), node.name in sources
+            values[node.name], states[node.name] = write_recurrent(writer, node.layer, taken[0], called, start, keep)
+        elif node.state is not None or node.name in sources:
+            raise ValueError(f"layer {called!r}: in ONNX only recurrent layers hand on their state")
+        elif type(node.layer) in _MERGES:
+            values[node.name] = _merge(writer, node.layer, taken)
+        else:
+            values[node.name] = write_layer(writer, node.layer, taken[0], called)
+    return values
+
+
+def _merge(writer: Writer, layer: Any, taken: list[Value]) -> Value:
+    names, op_type = [value.name for value in taken], _MERGES[type(layer)]
+    if op_type == "Mul":
+        name = reduce(lambda a, b: writer.add("Mul", [a, b]), names)
+    else:
+        how: dict[str, Any] = {"axis": -1} if op_type == "Concat" else {}
+        name = writer.add(op_type, names, **how)
+    lengths = next((value.lengths for value in taken if value.lengths is not None), None)
+    return writer.kept(Value(name, layer.shapes_of_many([value.shape for value in taken])[0], lengths))
 
 
 def activated(writer: Writer, name: str, choice: Choice) -> str:

@@ -7,18 +7,19 @@ import numpy as np
 from rnnfast import files
 from rnnfast.interop.onnx._file import onnx
 from rnnfast.interop.onnx._writer import Value, Writer
-from rnnfast.interop.onnx._writers import activated, write_layer
+from rnnfast.interop.onnx._writers import activated, write_graph, write_layer
 from rnnfast.layers import Embedding
 from rnnfast.layers._activations import parse as parse_activation
 from rnnfast.layers._base import Axis, Layer
 from rnnfast.layers.recurrent import Recurrent
+from rnnfast.models.graph import Graph
 from rnnfast.models.sequential import Sequential
 
 
 def to_onnx(
     model: Any, path: Any = None, *, lengths: bool = False, stateful: bool = False, output: str | None = None
 ) -> Any:
-    """Write a layer or `Sequential` as an ONNX model: one RNN, GRU or LSTM node a level, both directions in one.
+    """Write a layer or model as an ONNX model: one RNN, GRU or LSTM node a level, both directions in one.
 
     Parameters
     ----------
@@ -26,11 +27,13 @@ def to_onnx(
         Recurrent layers (but those made of Python steps), Embedding, Linear, Activation, LayerNorm, BatchNorm, Conv1D,
         Last, MeanPool, MaxPool, Flatten and Repeat; what acts in training alone is left out. It is inference that is
         written. Of a task model (`Classifier`, `Tagger`, `LanguageModel` ...) it is the network, without what prepares
-        its input.
+        its input. A `Graph` has its own inputs and outputs by their names (one output is "y"), and may hold
+        Concatenate, Add, Average and Multiply, but no Attention.
     path : path, optional
         Where the model is written too, whole or not at all.
     lengths : bool
-        Whether the model takes `lengths`, int64 (B,), beside x: all layers then do as ours do with them.
+        Whether the model takes `lengths`, int64 (B,), beside x: all layers then do as ours do with them. A graph with
+        several time axes takes "lengths_S" for an axis S.
     stateful : bool
         Whether recurrent layers take and give their states, so that a sequence can be fed in pieces or step by step:
         "h" (L·D, B, H) as ours have it, for an LSTM "c" too, behind "{index}." in a `Sequential`; what is given is
@@ -69,6 +72,19 @@ def to_onnx(
     if output not in (None, "softmax", "sigmoid"):
         raise ValueError(f"output must be None, 'softmax' or 'sigmoid', got {output!r}")
     writer = Writer(stateful)
+    if isinstance(layer, Graph):
+        _write_graph(writer, layer, lengths, output)
+    else:
+        _write(writer, layer, lengths, output)
+    note = "Parameters rounded from float64 to float32." if layer.dtype == np.float64 else ""
+    proto = writer.model(note)
+    onnx.checker.check_model(proto, full_check=True)
+    if path is not None:
+        files.write_whole(path, proto.SerializeToString())
+    return proto
+
+
+def _write(writer: Writer, layer: Layer, lengths: bool, output: str | None) -> None:
     first, *_ = leaves = _leaves(layer)
     ids = isinstance(first, Embedding)
     shape = _input_shape(leaves)
@@ -83,12 +99,27 @@ def to_onnx(
     writer.output(name, "y", np.float32, value.shape)
     # The states stand behind what the model is for.
     writer.outputs.insert(0, writer.outputs.pop())
-    note = "Parameters rounded from float64 to float32." if layer.dtype == np.float64 else ""
-    proto = writer.model(note)
-    onnx.checker.check_model(proto, full_check=True)
-    if path is not None:
-        files.write_whole(path, proto.SerializeToString())
-    return proto
+
+
+def _write_graph(writer: Writer, graph: Graph, lengths: bool, output: str | None) -> None:
+    if writer.stateful:
+        raise ValueError("stateful=True: a Graph takes no state from outside")
+    ids = {name for node in graph.nodes if isinstance(_leaves(node.layer)[0], Embedding) for name in node.inputs}
+    times = graph._times()
+    letters = sorted(set(times.values())) if lengths else []
+    values = {
+        name: Value(writer.input(name, np.int64 if name in ids else np.float32, shape), shape)
+        for name, shape in graph.inputs.items()
+    }
+    ends = {
+        letter: writer.input("lengths" if len(letters) == 1 else f"lengths_{letter}", np.int64, ("B",))
+        for letter in letters
+    }
+    values = {name: value._replace(lengths=ends.get(times.get(name, ""))) for name, value in values.items()}
+    found = graph._formed(write_graph(writer, graph, values, ""))
+    for name, value in (found if isinstance(found, dict) else {"y": found}).items():
+        given = value.name if output is None else activated(writer, value.name, parse_activation(output))
+        writer.output(given, name, np.float32, value.shape)
 
 
 def _leaves(layer: Layer) -> list[Layer]:
@@ -101,7 +132,7 @@ def _input_shape(leaves: list[Layer]) -> tuple[Axis, ...]:
     """What goes in: with an axis of time where any layer wants one and none has made it."""
     shape = leaves[0].input_shape
     for each in leaves:
-        if len(each.output_shape(("B", "T", 2))) != 3:
+        if len(each.output_shape(("B", "T", "F"))) != 3:
             break
         if isinstance(each, Recurrent) or "T" in each.input_shape[1:]:
             return shape if "T" in shape[1:] else ("B", "T", *shape[1:])

@@ -190,6 +190,52 @@ def test_states_in_and_out(lengths):
         assert np.abs(a - b).max() < 1e-5
 
 
+@pytest.mark.parametrize("lengths", [None, LENGTHS])
+def test_graphs(lengths):
+    graph = rf.Graph({"words": ("B", "T"), "speed": ("B", "T", 3)})
+    both = graph.add(rf.Concatenate(), [graph.add(rf.Embedding(7, 3), "words"), "speed"])
+    steps = graph.add(rf.GRU(6, 5, bidirectional=True), both)
+    other = graph.add(rf.Linear(6, 10, activation="tanh"), both)
+    joined = [graph.add(layer, [steps, other]) for layer in (rf.Add(), rf.Average(), rf.Multiply())]
+    last = graph.add(rf.MeanPool(), graph.add(rf.Concatenate(), joined))
+    graph.outputs(topic=graph.add(rf.Linear(30, 2), last), price=graph.add(rf.Linear(10, 1), steps))
+    randomized(graph)
+    feed = {"words": IDS, "speed": X}
+    wanted = graph(feed, lengths=lengths)
+    proto = to_onnx(graph, lengths=lengths is not None)
+    found = outputs_of(proto, **feed, **({} if lengths is None else {"lengths": lengths}))
+    assert largest_difference(found, wanted) < 1e-5
+
+
+@pytest.mark.parametrize("cell", [rf.LSTM, rf.GRU])
+def test_a_graph_whose_decoder_starts_from_its_encoder(cell):
+    graph = rf.Graph({"source": ("B", "S"), "target": ("B", "T")})
+    words = rf.Embedding(7, 3)
+    encoder = graph.add(cell(3, 5, 2), graph.add(words, "source"), name="encoder")
+    decoder = graph.add(cell(3, 5, 2), graph.add(words, "target"), name="decoder", state=encoder)
+    graph.outputs(graph.add(rf.Linear(5, 7), decoder))
+    randomized(graph)
+    feed = {"source": IDS, "target": IDS[:, :4]}
+    ends = {"source": LENGTHS, "target": [4, 2, 0, 1]}
+    found = outputs_of(to_onnx(graph), **feed)["y"]
+    assert np.abs(found - graph(feed)).max() < 1e-5
+    given = {f"lengths_{letter}": ends[name] for name, letter in (("source", "S"), ("target", "T"))}
+    found = outputs_of(to_onnx(graph, lengths=True, output="sigmoid"), **feed, **given)["y"]
+    assert np.abs(found - 1 / (1 + np.exp(-graph(feed, lengths=ends)))).max() < 1e-5
+    with pytest.raises(ValueError, match="a Graph takes no state from outside"):
+        to_onnx(graph, stateful=True)
+
+
+def test_a_graph_inside_a_model():
+    graph = rf.Graph({"x": ("B", "T", 3)})
+    graph.outputs(graph.add(rf.Add(), [graph.add(rf.Linear(3, 4), "x"), graph.add(rf.GRU(3, 4), "x")]))
+    check(rf.Sequential(rf.Linear(3, 3), graph, rf.Last()))
+    attention = rf.Graph({"x": ("B", "T", 3)})
+    attention.outputs(attention.add(rf.Attention(3), ["x", "x"]))
+    with pytest.raises(ValueError, match="Attention cannot be written as ONNX"):
+        to_onnx(attention)
+
+
 def test_step_by_step_equals_the_whole():
     model = randomized(rf.Sequential(rf.Conv1D(3, 4, 3, dilation=2), rf.GRU(4, 5), rf.Linear(5, 2)))
     prepared = prepare(to_onnx(model, stateful=True))
