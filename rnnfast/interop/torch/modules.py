@@ -1,5 +1,6 @@
 """PyTorch's recurrent modules, computed by rnnfast's kernels on a CPU, forward and backward."""
 
+import copy
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -86,6 +87,11 @@ class _Run(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor | None) -> Any:
         call: Call = ctx.call
+        if not all(each is None or _has_memory(each) for each in gradients):
+            raise RuntimeError(
+                "rnnfast's recurrent modules take no batched gradients (is_grads_batched, vectorize): use torch.nn's "
+                "where they are wanted, which rnnfast.interop.torch.restore(model) puts back"
+            )
         x, h, c, *weights = ctx.saved_tensors
         backward, ctx.backward_once = ctx.backward_once, None
         if backward is None:  # a second time, with retain_graph=True: the first has used up what was saved
@@ -119,6 +125,14 @@ class _NoSecond(torch.autograd.Function):
             "rnnfast's recurrent modules have no second derivatives: use torch.nn's where they are wanted, which "
             "rnnfast.interop.torch.restore(model) puts back"
         )
+
+
+def _has_memory(tensor: Tensor) -> bool:
+    try:
+        tensor.data_ptr()
+    except RuntimeError:
+        return False
+    return True
 
 
 def _functorch() -> bool:
@@ -160,6 +174,12 @@ class _Fast(nn.RNNBase):
             if unsorted_indices is not None:
                 final = [each.index_select(1, unsorted_indices) for each in final]
         return y, tuple(final) if self.mode == "LSTM" else final[0]
+
+    def __prepare_scriptable__(self) -> Any:
+        """What `torch.jit.script` compiles: PyTorch's own module, with the same parameters."""
+        theirs = copy.copy(self)
+        theirs.__class__ = getattr(nn, type(self).__name__)
+        return theirs
 
     def _weights(self) -> Weights:
         found = self.__dict__.get("_rnnfast")

@@ -411,6 +411,24 @@ def test_what_is_left_to_pytorch(monkeypatch):
     assert ours.to("meta")(x.to("meta"))[0].device.type == "meta"
 
 
+def test_batched_gradients_are_refused():
+    ours, _ = pair("gru", 3, 5)
+    x = rand(4, 2, 3)
+    y = ours(x)[0]
+    with pytest.raises(RuntimeError, match=r"no batched gradients.*restore\(model\)"):
+        torch.autograd.grad(y, x, torch.ones(6, *y.shape, dtype=y.dtype), is_grads_batched=True)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_scripted_and_traced_modules_are_pytorchs():
+    ours, theirs = pair("lstm", 3, 5, 2, bidirectional=True)
+    x = rand(4, 2, 3, grad=False)
+    ours(x)
+    for made in (torch.jit.trace(ours, (x,)), torch.jit.script(nn.Sequential(ours))):
+        assert (made(x)[0] - theirs(x)[0]).abs().max() < 1e-14
+    assert type(ours) is rt.LSTM
+
+
 def test_functional_call_without_transforms():
     ours, theirs = pair("gru", 3, 5)
     x = rand(4, 2, 3)
