@@ -270,6 +270,11 @@ X, Y, Z = series(count=6)
         (lambda: small().fit([X[0], X[1][:, :1]], Y[:2]), ValueError, r"equally many features: got \[1, 2\]"),
         (lambda: small().fit([X[0], X[1][:3, 0] * 1j], Y[:2]), ValueError, r"X\[1\] must be numbers .* complex128"),
         (lambda: small().fit([X[0], X[1][:3] * np.nan], Y[:2]), ValueError, "Input X contains NaN"),
+        (
+            lambda: small().fit(["a text", "another"], Y[:2]),
+            ValueError,
+            "X must hold sequences of numbers, and has text",
+        ),
         (lambda: small().fit([[], [1.0]], Y[:3]), ValueError, "inconsistent numbers of samples"),
         (
             lambda: small().fit(X, Y).predict(X[..., :1]),

@@ -11,9 +11,11 @@ Array = np.ndarray
 Sequences = Array | list[Array]
 """(N, T, F), or N arrays (T_i, F)."""
 
+_FLOATS = (np.float64, np.float32)  # what else is given becomes the first
+
 
 def check_sequences(estimator: Any, x: Any, *, reset: bool) -> Sequences:
-    """The sequences in x, float64, all finite.
+    """The sequences in x as floats, all finite.
 
     Where `reset`, what they are is noted in the estimator: `n_features_in_`, `feature_names_in_`, and whether they came
     as a table; else it is compared with that.
@@ -43,20 +45,22 @@ def _as_sequences(estimator: Any, x: Any, reset: bool) -> tuple[Sequences, bool]
     if not hasattr(x, "ndim") and not hasattr(x, "columns"):
         x = np.asarray(x)
     if getattr(x, "ndim", 2) >= 3:
-        array = check_array(x, dtype=np.float64, allow_nd=True, estimator=estimator, input_name="X")
+        array = check_array(x, dtype=_FLOATS, allow_nd=True, estimator=estimator, input_name="X")
         if array.ndim != 3:
             raise ValueError(f"X must have shape (N, T) or (N, T, F), or be a list of sequences, got {array.shape}")
         return array, False
     if reset or estimator._is_table:
-        table = validate_data(estimator, x, reset=reset, dtype=np.float64)
+        table = validate_data(estimator, x, reset=reset, dtype=_FLOATS)
     else:
-        table = check_array(x, dtype=np.float64, estimator=estimator, input_name="X")
+        table = check_array(x, dtype=_FLOATS, estimator=estimator, input_name="X")
     return table[..., None], True
 
 
 def _listed(x: Any) -> list[Any] | None:
     """The sequences of a list or an array of objects, one entry each; None where x is numbers."""
     if isinstance(x, (list, tuple)):
+        if x and isinstance(x[0], str):
+            raise ValueError("X must hold sequences of numbers, and has text: rnnfast.Classifier takes words and texts")
         arrays = any(hasattr(each, "__array__") and np.ndim(each) for each in x)
         return list(x) if arrays or _differ(x) else None
     if hasattr(x, "dtype") or hasattr(x, "columns"):
@@ -81,7 +85,7 @@ def _differ(x: Iterable[Any]) -> bool:
 def _side_by_side(row: Array, number: int) -> Array:
     """The cells of a row, each the series of one feature, as (T, F)."""
     columns = [np.asarray(cell) for cell in row]
-    if {each.shape for each in columns} != {(len(columns[0]),)}:
+    if columns[0].ndim != 1 or len({each.shape for each in columns}) > 1:
         raise ValueError(f"X: row {number} must hold series of equal length, got {[each.shape for each in columns]}")
     return np.stack(columns, axis=1)
 
@@ -120,4 +124,8 @@ def scaled(x: Sequences, scaler: Any, dtype: str) -> Sequences:
     """Brought to the scale that the scaler has learnt, where there is one."""
     if isinstance(x, list):
         return [scaled(each, scaler, dtype) for each in x]  # type: ignore[misc]
-    return (x if scaler is None else (x - scaler.mean_) / scaler.scale_).astype(dtype)
+    if scaler is None:
+        return x.astype(dtype)
+    centred = x - scaler.mean_
+    centred /= scaler.scale_
+    return centred.astype(dtype, copy=False)
