@@ -10,26 +10,30 @@ from typing import Any
 import rnnfast
 
 _APART = ("rnnfast.cli", "rnnfast.kernels")
-_MODULES = ("rnnfast.reference", "rnnfast.training.schedules")
 _COMMON = ("Layer", "StatefulLayer", "Network", "Sequential", "Estimator", "Loss", "Metric", "Optimizer", "Callback")
 _BUILT_IN = "dict, tuple, list, object, Generic, Protocol, Mapping"
 
 
 def public_modules() -> dict[str, list[str]]:
-    """Every public package, and the modules that are public themselves, with the names that each makes public."""
-    found = {"rnnfast": list(rnnfast.__all__)}
+    """Every public package, and the modules that one of them makes public, with the names that each makes public."""
+    waiting = ["rnnfast"]
     for each in pkgutil.walk_packages(rnnfast.__path__, "rnnfast.", onerror=lambda name: None):
         private = any(part.startswith("_") for part in each.name.split("."))
-        if private or each.name.startswith(_APART) or not (each.ispkg or each.name in _MODULES):
-            continue
+        if each.ispkg and not private and not each.name.startswith(_APART):
+            waiting.append(each.name)
+    found: dict[str, list[str]] = {}
+    while waiting:
+        name = waiting.pop(0)
         try:
-            module = importlib.import_module(each.name)
+            module = importlib.import_module(name)
         except ImportError:  # it needs a package that is not here
             continue
-        names = getattr(module, "__all__", None) or _own(module, each.name)
-        if names := [name for name in names if _importable(module, name)]:
-            found[each.name] = names
-    return found
+        names = [each for each in getattr(module, "__all__", None) or _own(module) if _importable(module, each)]
+        inner = (getattr(module, each) for each in names)
+        waiting += [each.__name__ for each in inner if isinstance(each, ModuleType) and each.__name__ not in found]
+        if names:
+            found[name] = names
+    return dict(sorted(found.items()))
 
 
 def _importable(module: ModuleType, name: str) -> bool:
@@ -40,9 +44,9 @@ def _importable(module: ModuleType, name: str) -> bool:
     return True
 
 
-def _own(module: ModuleType, name: str) -> list[str]:
+def _own(module: ModuleType) -> list[str]:
     """What a module without `__all__` defines itself."""
-    own = [key for key, value in vars(module).items() if getattr(value, "__module__", None) == name]
+    own = [key for key, value in vars(module).items() if getattr(value, "__module__", None) == module.__name__]
     return sorted(key for key in own if not key.startswith("_"))
 
 

@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 
-from rnnfast import files
 from rnnfast.layers._base import Layer
 from rnnfast.training._shapes import shapes_of
 
@@ -31,6 +30,8 @@ def average_checkpoints(paths: Iterable[Any]) -> Layer:
     ValueError
         When there are none, or they differ in their parameters.
     """
+    from rnnfast import files
+
     total: dict[str, np.ndarray] = {}
     count, model, shapes = 0, None, None
     for path in paths:
