@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from rnnfast.training import History
+from rnnfast.training import History  # noqa: F401 - listed below
 from rnnfast.training import callbacks as _ours
 
 __all__ = [
