@@ -49,6 +49,11 @@ def read_model(model: Any) -> Any:
             raise ValueError(f"this is no valid ONNX model: tensor {tensor.name!r:.80} has shape {list(tensor.dims)}")
         if onnx.external_data_helper.uses_external_data(tensor):
             _fetch(tensor, folder)
+    # The standard domain has a long name too.
+    functions = [opset for function in proto.functions for opset in function.opset_import]
+    for named in (*proto.opset_import, *functions, *all_nodes(proto)):
+        if named.domain == "ai.onnx":
+            named.domain = ""
     # Many exporters leave shapes open that the checker asks for, and that nothing here needs.
     open_ones = [
         each.type.tensor_type

@@ -76,7 +76,7 @@ class Walk:
         for node in nodes:
             attributes = _attributes(node, given)
             inputs = [known.get(name, True) if name else None for name in node.input]
-            if (node.domain.removeprefix("ai.onnx"), node.op_type) in self.operators:
+            if (node.domain, node.op_type) in self.operators:
                 arrays = [array_of(each) if isinstance(each, onnx.TensorProto) else each for each in inputs]
                 yield Found(node, attributes, arrays)
             function = self.functions.get((node.domain, node.op_type))
@@ -103,7 +103,7 @@ class Walk:
     def _values(self, node: Any, attributes: dict[str, Any], inputs: list[Any], opsets: dict[str, int]) -> list[Any]:
         """What a node gives, where it follows from the weights."""
         unknown = [True] * len(node.output)
-        if node.domain not in ("", "ai.onnx"):
+        if node.domain:
             return unknown
         if node.op_type == "Constant":
             return (

@@ -99,7 +99,7 @@ def _checked(name: str, value: Any, declared: Any) -> Any:
         if len(axes) != array.ndim or not all(fits):
             shown = ", ".join("?" if axis is None else str(axis) for axis in axes)
             raise ValueError(f"input {name!r} must have shape ({shown}), got {array.shape}")
-    return array if array.flags.writeable else array.copy()
+    return np.require(array, requirements=["C", "W"])  # C for Gather of onnx 1.17, which fails without
 
 
 class Backend(base.Backend):

@@ -161,6 +161,15 @@ def test_data_outside_the_folder_are_not_read(tmp_path):
     refused(path, "outside the model's folder")
 
 
+def test_the_long_name_of_the_standard_domain():
+    inputs = problem("GRU")
+    model = model_of("GRU", inputs, clip=0.3)
+    wanted = prepare(model).run(fed(inputs))["Y"]
+    model.graph.node[0].domain = model.opset_import[0].domain = "ai.onnx"
+    np.testing.assert_array_equal(prepare(model).run(fed(inputs))["Y"], wanted)
+    assert list(layers_of(model)) == ["cell"]
+
+
 def test_an_element_type_that_nobody_knows():
     for number in (0, 65):
         model = model_of("GRU", problem("GRU"))
