@@ -164,14 +164,14 @@ def test_exercises():
 
 def test_applications():
     applications = example("applications")
-    assert applications.speech(epochs=8) < 0.15
-    ours, theirs, _ = applications.music(epochs=3)
-    assert ours < 0.9 * theirs
-    hidden, seen, bright_hidden, bright = applications.tracking(epochs=8)
-    assert seen < 0.85 * bright
+    assert applications.speech(epochs=5) < 0.15
+    ours, theirs, _ = applications.music(epochs=2)
+    assert ours < 0.95 * theirs
+    hidden, seen, bright_hidden, bright = applications.tracking(epochs=5)
+    assert seen < bright
     assert hidden < 0.5 * bright_hidden
-    assert applications.heartbeat(epochs=3) > 0.95
-    assert applications.questions(steps=80) > 0.97
+    assert applications.heartbeat(epochs=2) > 0.95
+    assert applications.questions(steps=50) > 0.97
 
 
 def test_long_memory(tmp_path):
