@@ -18,6 +18,9 @@ class Required:
     def __repr__(self) -> str:
         return "required"
 
+    def __reduce__(self) -> str:
+        return "REQUIRED"
+
 
 REQUIRED = Required()
 
@@ -102,7 +105,11 @@ class Config:
         self.values = dict(values)
         name = values.get("name")
         self.place = place or f"layer {name!r:.60} ({kind})" if name else place or f"a {kind} layer"
-        self.given = KINDS[kind].arguments if kind in KINDS else {}
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """Keras's arguments and their defaults."""
+        return KINDS[self.kind].arguments if self.kind in KINDS else {}
 
     def __getitem__(self, name: str) -> Any:
         value = self.values.get(name, self.given[name])
@@ -253,6 +260,7 @@ def build(config: Config, shape: Shape) -> Built:
     ValueError
         When its arguments are unknown, malformed or not supported; the message names the layer.
     """
+    find_kind(config.kind, config.place)
     config.check()
     try:
         built = KINDS[config.kind].build(config, shape)

@@ -5,7 +5,7 @@ import json
 import os
 import re
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from rnnfast.interop.keras import _hdf5
@@ -198,6 +198,21 @@ def group_names(kinds: list[str]) -> list[str]:
     return found
 
 
+def _groups(top: Any, config: Config, path: str, most: int) -> Iterator[Any]:
+    """The groups of layers of a class that have weights, in order.
+
+    Keras 2.12 to 2.15 count each of them twice, so that there are gaps.
+    """
+    for name in group_names([config.kind] * most):
+        try:
+            group = _hdf5.group_in(top, name)
+        except ValueError as error:
+            raise ValueError(f"{config.place}: {error}") from None
+        variables = None if group is None else _hdf5.group_in(group, f"{path}/vars")
+        if variables is not None and len(variables):
+            yield group
+
+
 def _by_class(file: Any, configs: list[Config], built: list[Built]) -> list[Any]:
     """The arrays of a Keras 3 weights file, whose groups go by the layers' classes."""
     top = next(
@@ -206,15 +221,15 @@ def _by_class(file: Any, configs: list[Config], built: list[Built]) -> list[Any]
     if top is None:
         raise ValueError("it has no layers")
     arrays = []
-    names = group_names([config.kind for config in configs])
-    for name, config, each in zip(names, configs, built, strict=False):
+    seen: dict[str, list[Any]] = {}
+    for config, each in zip(configs, built, strict=False):
         if not each.weights:
             continue
-        group = _hdf5.group_in(top, name)
-        if group is None:
-            group = _hdf5.group_in(top, str(config.values.get("name", "")))
-        if group is None:
-            raise ValueError(f"{config.place}: there are no weights of it, {name!r}")
+        if config.kind not in seen:
+            seen[config.kind] = list(_groups(top, config, each.weights[0].path, 2 * len(configs) + 2))
+        if not seen[config.kind]:
+            raise ValueError(f"{config.place}: there are no weights of it")
+        group = seen[config.kind].pop(0)
         counts: dict[str, int] = {}
         for weight in each.weights:
             number = counts[weight.path] = counts.get(weight.path, -1) + 1

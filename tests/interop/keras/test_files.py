@@ -1,5 +1,9 @@
 """Files that Keras wrote, read without it; and what is written is read again."""
 
+import copy
+import io
+import pickle
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -57,6 +61,33 @@ def test_what_is_written_is_read(file, tmp_path):
         np.testing.assert_array_equal(other.buffers[name], value)
     model.save(tmp_path / "ours.safetensors")
     np.testing.assert_allclose(rf.load(tmp_path / "ours.safetensors")(x), y, rtol=1e-5, atol=1e-5)
+
+
+def test_a_loaded_model_is_copied_with_its_origin(tmp_path):
+    model = interop.load(GOLDEN / "stack.keras")
+    for again in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
+        interop.save(again, tmp_path / "again.keras")
+        with zipfile.ZipFile(tmp_path / "again.keras") as archive:
+            assert b"TimeDistributed" in archive.read("config.json")
+
+
+def test_the_groups_of_keras_2_15(tmp_path):
+    """There each layer that has weights is counted twice, in a group of another name."""
+    h5py = pytest.importorskip("h5py")
+    with zipfile.ZipFile(GOLDEN / "stack.keras") as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    content = io.BytesIO(members["model.weights.h5"])
+    with h5py.File(content, "r+") as file:
+        file.move("layers", "_layer_checkpoint_dependencies")
+        group = file["_layer_checkpoint_dependencies"]
+        group.move("gru", "gru_2")
+        group.create_group("gru/vars")
+    members["model.weights.h5"] = content.getvalue()
+    with zipfile.ZipFile(tmp_path / "model.keras", "w") as archive:
+        for name, each in members.items():
+            archive.writestr(name, each)
+    x, y = outputs("stack")
+    np.testing.assert_allclose(interop.load(tmp_path / "model.keras")(x), y, rtol=1e-5, atol=1e-5)
 
 
 def test_weights_alone():
