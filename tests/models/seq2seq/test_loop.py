@@ -7,6 +7,7 @@ import pytest
 from layer_checks import randomise, rebuilt
 
 import rnnfast as rf
+from rnnfast.decoding import beam_search
 from rnnfast.kernels._threads import _set_worth_a_thread
 from rnnfast.layers import GRU, LSTM, RNN, Attention, Dropout, Embedding, LayerNorm
 from rnnfast.layers._penalties import penalties
@@ -319,6 +320,25 @@ def test_the_coverage_loss():
     overlap = np.minimum(weights, before).sum()
     assert overlap > 0.1
     assert found == [pytest.approx(0.25 * overlap / TARGET_LENGTHS.sum(), rel=1e-12)]
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_searches_and_scheduled_sampling(order):
+    decoder = make(order, "additive", "gru", coverage=True, copy=True)
+    encoder = Encoder(Embedding(V, 3, **F64), GRU(3, 3, bidirectional=True, **F64))
+    model = randomise(Seq2Seq(encoder, decoder, "dense"))
+    lines = [[3, 4, 1, 5], [2], [5, 5, 0]]
+    for line, hypotheses in zip(lines, beam_search(model, lines, beam_size=4, n_best=3, max_length=5), strict=True):
+        for each in hypotheses:
+            assert abs(model.score([line], [each.tokens])[0] - each.log_probability) < 1e-9
+            assert each.tokens.size == 0 or each.alignment.shape == (each.tokens.size, 4)
+    x, _, lengths = model.pairs(lines, [[3, 4, 5], [0, 1], [1, 3, 4]])
+    plain = model.forward(x, lengths=lengths, rng=1)[0]
+    model.scheduled_sampling = 1.0
+    first, second = (model.forward(x, lengths=lengths, rng=1)[0] for _ in range(2))
+    assert np.array_equal(first, second)
+    assert np.array_equal(first[:, 0], plain[:, 0])
+    assert not np.array_equal(first, plain)
 
 
 def test_the_state_goes_on():
