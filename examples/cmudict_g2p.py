@@ -44,6 +44,8 @@ class Recipe(NamedTuple):
     rate: float = 3e-3
     batch: int = 128
     smoothing: float = 0.1
+    feeding: int = 0
+    """1 feeds h~ to the next step (Luong et al. 2015, section 3.3)."""
 
 
 SHORT = Recipe(epochs=12, layers=1, reader=64, writer=64, embedding=32, dropout=0.1, rate=2e-2, batch=32, smoothing=0.0)
@@ -102,9 +104,10 @@ def build(recipe, phonemes, seed):
     )
     decoder = rf.Decoder(
         rf.Embedding(FIRST + phonemes, recipe.embedding, seed=seeds[2]),
-        rf.LSTM(recipe.embedding, width, seed=seeds[3]),
+        rf.LSTM(recipe.embedding + width * recipe.feeding, width, seed=seeds[3]),
         rf.Dropout(recipe.dropout),
         attention=rf.Attention(width, 2 * recipe.reader, kind="general", seed=seeds[4]),
+        input_feeding=bool(recipe.feeding),
         dropout=recipe.dropout,
         start=START,
         stop=STOP,

@@ -11,7 +11,9 @@ class Steps(Protocol):
     """A model that writes one token after the other, many rows at a time. `Seq2Seq` and `LanguageModel` are such.
 
     A model may have an attribute `stop`, the token that ends a target. Where it looks at a source, the state that
-    `step` gives has an attribute `weights` (N, S), what each row looked at, or None.
+    `step` gives has an attribute `weights` (N, S), what each row looked at, or None. Of a model with a method
+    `beginnings` a beam that is asked for the best hypothesis alone takes fewer steps (see
+    `rnnfast.decoding._best_first`).
     """
 
     def start(self, batch: Any) -> tuple[Array, Any]:
@@ -74,17 +76,22 @@ def advance(model: Steps, tokens: Array, state: Any, place: int, limits: Limits)
         When the model gives nan.
     """
     log_probs, state = model.step(tokens, state)
-    if np.isnan(log_probs).any():
-        raise FloatingPointError(f"the model gave nan at step {place}")
+    check_log_probs(log_probs, place, limits)
     stop = limits.stop
     if stop is not None:
-        if not 0 <= stop < log_probs.shape[1]:
-            raise ValueError(f"stop must be a token from 0 to {log_probs.shape[1] - 1}, got {stop!r}")
         if place < limits.min_length:
             log_probs[:, stop] = -np.inf
         elif place >= limits.max_length:
             log_probs[:, :stop] = log_probs[:, stop + 1 :] = -np.inf
     return log_probs, state, getattr(state, "weights", None)
+
+
+def check_log_probs(log_probs: Array, place: int, limits: Limits) -> None:
+    """Refuse nan, and a stop token that is none of the model's; see `advance`."""
+    if np.isnan(log_probs).any():
+        raise FloatingPointError(f"the model gave nan at step {place}")
+    if limits.stop is not None and not 0 <= limits.stop < log_probs.shape[1]:
+        raise ValueError(f"stop must be a token from 0 to {log_probs.shape[1] - 1}, got {limits.stop!r}")
 
 
 def take_rows(state: Any, rows: Array) -> Any:

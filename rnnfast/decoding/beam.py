@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from rnnfast.decoding._best_first import best_first
 from rnnfast.decoding._steps import Hypothesis, Steps, advance, check_limits
 
 Array = np.ndarray
@@ -70,6 +71,10 @@ def beam_search(
     first beam_size that end in the stop token have ended and are kept; the first beam_size others are carried on. The
     probabilities that are compared sum up float64, and of equal ones the one with the smaller number comes first.
 
+    Where the one best is wanted, without a penalty and of a model that keeps states (a `Seq2Seq`), beginnings go on in
+    the order of their scores instead, which finds the same in fewer steps: of a sure model in a quarter of them
+    (Meister et al. 2020, arXiv:2007.03909).
+
     Parameters
     ----------
     model, batch, max_length, min_length, stop
@@ -117,6 +122,9 @@ def beam_search(
     penalty = _penalty(length_penalty, alpha)
     if not 0 <= coverage_penalty < math.inf:
         raise ValueError(f"coverage_penalty must be a finite number of at least 0, got {coverage_penalty!r}")
+    falls = length_penalty == "none" and not coverage_penalty
+    if falls and n_best == 1 and not early_stopping and limits.stop is not None and hasattr(model, "beginnings"):
+        return best_first(model, batch, int(beam_size), limits)
     tokens, state = model.start(batch)
     sentences = np.arange(len(tokens))
     ended: list[list[_Ended]] = [[] for _ in sentences]

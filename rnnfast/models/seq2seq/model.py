@@ -13,6 +13,7 @@ from rnnfast.layers._summary import Part
 from rnnfast.models._network import Network
 from rnnfast.models._ragged import as_batch
 from rnnfast.models.seq2seq import _search
+from rnnfast.models.seq2seq._beginnings import Beginnings
 from rnnfast.models.seq2seq._parts import Source
 from rnnfast.models.seq2seq._states import level_shapes, put_together, take_apart
 from rnnfast.models.seq2seq.bridge import Bridge
@@ -403,6 +404,10 @@ class Seq2Seq(Network):
     def reorder(self, state: _search.Position, rows: Array) -> _search.Position:
         """The state of chosen rows."""
         return _search.reorder(state, rows)
+
+    def beginnings(self, state: _search.Position) -> Beginnings:
+        """What keeps the states of all beginnings of a search, so that it may go on with any (see `beam_search`)."""
+        return Beginnings(state)
 
     def translate(
         self, sources: Any, lengths: Any = None, *, beam_size: int = 5, batch_size: int = 32, **how: Any
