@@ -1,9 +1,10 @@
 """Tensors by name from what holds them: a module, a mapping, a safetensors file. PyTorch is not needed."""
 
+import json
 import os
 import sys
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -20,8 +21,41 @@ def is_module(value: Any) -> bool:
     return torch is not None and isinstance(value, torch.nn.Module)
 
 
-def read_state_dict(source: Any) -> Arrays:
-    """A state dict's floating-point tensors as arrays, half precision as float32.
+class StateDict(Mapping[str, Array]):
+    """A state dict's tensors as arrays, half precision as float32. Each is looked at when it is asked for.
+
+    Parameters
+    ----------
+    tensors : mapping of str to tensor or array_like
+    origin : str
+        Put before errors: the file, if it is one.
+    """
+
+    def __init__(self, tensors: Mapping[str, Any], origin: str = ""):
+        for name in tensors:
+            if not isinstance(name, str):
+                raise TypeError(f"the names in a state dict must be str, got {name!r}")
+        self._tensors = {name: value for name, value in tensors.items() if not _is_count(name)}
+        self._origin = origin
+
+    def __getitem__(self, name: str) -> Array:
+        try:
+            return _array(name, self._tensors[name])
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"{self._origin}{error}") from None
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._tensors)
+
+    def __len__(self) -> int:
+        return len(self._tensors)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._tensors
+
+
+def read_state_dict(source: Any) -> StateDict:
+    """The state dict of a module, a mapping or a safetensors file.
 
     Parameters
     ----------
@@ -36,15 +70,13 @@ def read_state_dict(source: Any) -> Arrays:
     if is_module(source):
         source = source.state_dict()
     if isinstance(source, (str, os.PathLike)):
-        return _read_file(source)
+        path = os.fspath(source)
+        return StateDict(_read_file(path), f"{path}: ")
     if not isinstance(source, Mapping):
         raise TypeError(
             f"wanted a torch.nn.Module, a state dict or the path of a safetensors file, got {type(source).__name__}"
         )
-    for name in source:
-        if not isinstance(name, str):
-            raise TypeError(f"the names in a state dict must be str, got {name!r}")
-    return {name: _array(name, value) for name, value in source.items() if not _is_count(name)}
+    return StateDict(source)
 
 
 def common_dtype(arrays: Iterable[tuple[str, Array]], dtype: Any) -> np.dtype:
@@ -70,6 +102,8 @@ def _is_count(name: str) -> bool:
 
 
 def _array(name: str, value: Any) -> Array:
+    if isinstance(value, _Other):
+        raise TypeError(f"tensor {name!r} must hold floating-point numbers, got {value.dtype}")
     if hasattr(value, "detach"):  # a tensor of PyTorch
         if value.device.type == "meta":
             raise ValueError(f"tensor {name!r} is on the device 'meta', where it has a shape and no numbers")
@@ -85,8 +119,8 @@ def _array(name: str, value: Any) -> Array:
     return array
 
 
-def _read_file(path: Any) -> Arrays:
-    path = os.fspath(path)
+def _read_file(path: str) -> dict[str, Any]:
+    """The tensors of a file as they are."""
     with open(path, "rb") as file:
         start = file.read(4)
     if start.startswith((b"PK", b"\x80")):
@@ -95,34 +129,35 @@ def _read_file(path: Any) -> Arrays:
             "torch.load(path, weights_only=True) in its place, or write it again with safetensors.torch.save_file"
         )
     found = read_header(path)[1]
-    if all(dtype != "BF16" for _, dtype in found.values()):
-        arrays = read_tensors(path)[0]
-    else:
-        arrays = _with_bfloat16(path, found)
-    try:
-        return {name: _array(name, array) for name, array in arrays.items() if not _is_count(name)}
-    except TypeError as error:
-        raise TypeError(f"{path}: {error}") from None
+    if all(dtype in _DTYPES for _, dtype in found.values()):
+        return dict(read_tensors(path)[0])
+    return _with_more_dtypes(path, found)
 
 
-def _with_bfloat16(path: str, found: Mapping[str, tuple[tuple[int, ...], str]]) -> Arrays:
-    """All tensors of a sound file, some of them in a dtype that NumPy does not have."""
-    import json
+_DTYPES = {"F16": np.float16, "F32": np.float32, "F64": np.float64}
 
-    dtypes = {"F16": np.float16, "F32": np.float32, "F64": np.float64, "BF16": np.uint16}
-    arrays: Arrays = {}
+
+def _with_more_dtypes(path: str, found: Mapping[str, tuple[tuple[int, ...], str]]) -> dict[str, Any]:
+    """All tensors of a sound file, some of them in a dtype that NumPy does not have; the name of such a dtype alone."""
+    tensors: dict[str, Any] = {}
     with open(path, "rb") as file:
         length = int.from_bytes(file.read(8), "little")
         header = json.loads(file.read(length))
         for name, (shape, dtype) in found.items():
-            if _is_count(name):
+            kind = np.uint16 if dtype == "BF16" else _DTYPES.get(dtype)
+            if kind is None:
+                tensors[name] = _Other(dtype)
                 continue
-            if dtype not in dtypes:
-                raise TypeError(f"{path}: tensor {name!r} must hold floating-point numbers, got {dtype}")
             first, last = header[name]["data_offsets"]
             file.seek(8 + length + first)
-            array = np.frombuffer(file.read(last - first), dtypes[dtype]).reshape(shape)
+            array = np.frombuffer(file.read(last - first), kind).reshape(shape)
             if dtype == "BF16":  # the upper half of a float32
                 array = (array.astype(np.uint32) << 16).view(np.float32)
-            arrays[name] = array
-    return arrays
+            tensors[name] = array
+    return tensors
+
+
+class _Other(NamedTuple):
+    """A tensor that is left in its file."""
+
+    dtype: str

@@ -73,8 +73,9 @@ reset='after', update='keep')
         return _Conversion(bias, dtype).convert(source, "")
     arrays = read_state_dict(source)
     where = _prefix(recurrent_prefixes(arrays), prefix)
-    own = {name[len(where) :]: array for name, array in arrays.items() if name.startswith(where)}
-    own = {name: array for name, array in own.items() if "." not in name or recurrent_prefixes([name]) == [""]}
+    names = [name for name in arrays if name.startswith(where)]
+    names = [name for name in names if recurrent_prefixes([name]) == [where] or "." not in name[len(where) :]]
+    own = {name[len(where) :]: arrays[name] for name in names}
     return read_recurrent(own, where, bias=bias, activation=activation, dtype=dtype, options=options)
 
 
@@ -149,7 +150,7 @@ class _Conversion:
         if not known or name not in {*_TABLE, *_RECURRENT}:
             raise TypeError(place + _unknown(kind, nn))
         try:
-            arrays = read_state_dict(module)
+            arrays = dict(read_state_dict(module))
             dtype = common_dtype(arrays.items(), self.dtype)
             if name in _RECURRENT:
                 layer = self.recurrent(module, arrays, dtype)

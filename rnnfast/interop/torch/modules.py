@@ -144,7 +144,7 @@ class _Fast(nn.RNNBase):
     """What the three modules share: `forward`. Whatever it does not compute goes to PyTorch's own."""
 
     def forward(self, input: Any, hx: Any = None) -> Any:
-        """As PyTorch's."""
+        """`output, h_n` of `input, hx`, with `h_n` a pair in an LSTM: shapes and packed sequences as PyTorch's."""
         self._update_flat_weights()  # type: ignore[operator]
         batch_sizes = sorted_indices = unsorted_indices = padding = None
         x = input
@@ -219,12 +219,42 @@ class _Fast(nn.RNNBase):
 
 
 class LSTM(_Fast, nn.LSTM):
-    """`torch.nn.LSTM`, computed by rnnfast: same arguments, parameters, state dict, results and gradients."""
+    """`torch.nn.LSTM`, computed by rnnfast: same arguments, parameters, state dict, results and gradients.
+
+    On CPU tensors of float32 and float64. Other dtypes and devices, autocast, tracers and functional transforms get
+    PyTorch's own computation; so does what PyTorch refuses. Tensors are read and written in place, packed weights kept
+    while nobody changes the parameters, and nothing is saved where no gradient is wanted. Dropout between layers is
+    drawn from PyTorch's generator, by masks of our own.
+
+    Parameters
+    ----------
+    input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, proj_size, device, dtype
+        As of `torch.nn.LSTM`.
+
+    Raises
+    ------
+    RuntimeError
+        In backward, where second derivatives or batched gradients are asked for.
+
+    Examples
+    --------
+    >>> layer = LSTM(3, 4, num_layers=2, batch_first=True)
+    >>> y, (h, c) = layer(torch.ones(2, 5, 3))
+    >>> y.sum().backward()
+    >>> y.shape, layer.weight_hh_l1.grad.shape
+    (torch.Size([2, 5, 4]), torch.Size([16, 4]))
+    """
 
 
 class GRU(_Fast, nn.GRU):
-    """`torch.nn.GRU`, computed by rnnfast: same arguments, parameters, state dict, results and gradients."""
+    """`torch.nn.GRU`, computed by rnnfast: same arguments, parameters, state dict, results and gradients.
+
+    What it computes, and what it leaves to PyTorch: see `LSTM`.
+    """
 
 
 class RNN(_Fast, nn.RNN):
-    """`torch.nn.RNN`, computed by rnnfast: same arguments, parameters, state dict, results and gradients."""
+    """`torch.nn.RNN`, computed by rnnfast: same arguments, parameters, state dict, results and gradients.
+
+    What it computes, and what it leaves to PyTorch: see `LSTM`.
+    """

@@ -78,11 +78,12 @@ def load_state_dict(model: Layer, source: Any, *, prefix: str = "", names: Mappi
         wanted = {where + name: (name, array.shape) for name, array in _theirs(layer).items()}
         if missing := [name for name in wanted if name not in arrays]:
             raise ValueError(f"the state dict lacks {', '.join(map(repr, missing[:4]))}; it has {_some(arrays)}")
-        for name, (_, shape) in wanted.items():
-            if arrays[name].shape != shape:
-                raise ValueError(f"tensor {name!r} has shape {arrays[name].shape}, the {type(layer).__name__} {shape}")
+        own: Arrays = {}
+        for whole, (name, shape) in wanted.items():
+            own[name] = arrays[whole]
+            if own[name].shape != shape:
+                raise ValueError(f"tensor {whole!r} has shape {own[name].shape}, the {type(layer).__name__} {shape}")
         used |= wanted.keys()
-        own = {name: arrays[whole] for whole, (name, _) in wanted.items()}
         if isinstance(layer, (Recurrent, Cell)):
             own = to_own(own, _suffixes(layer), layer.bias, layer.cell)
         found.append((layer, own))

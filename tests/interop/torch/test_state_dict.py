@@ -129,6 +129,20 @@ def test_prefixes():
         from_torch({"fc.weight": np.ones((2, 8))})
 
 
+def test_other_kinds_of_number_beside(tmp_path):
+    state = {**random_state("gru"), "fc.ids": np.arange(3), "fc.scale": np.ones(2, np.int8)}
+    state |= {"fc.half": np.ones(2, np.float16)}
+    save_file(state, tmp_path / "a.safetensors")
+    for source in (state, tmp_path / "a.safetensors"):
+        layer = from_torch(source)
+        assert np.array_equal(layer.params["bias_hh_l1"], state["bias_hh_l1"])
+    save_file({**state, "bias_hh_l1": np.ones(12, np.int8)}, tmp_path / "b.safetensors")
+    with pytest.raises(
+        TypeError, match=r"b\.safetensors: tensor 'bias_hh_l1' must hold floating-point numbers, got I8"
+    ):
+        from_torch(tmp_path / "b.safetensors")
+
+
 def test_a_whole_model_by_names():
     path, x, y = golden("tagger")
     model = rf.Sequential(
