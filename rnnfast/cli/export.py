@@ -32,6 +32,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> argparse.ArgumentParse
     parser.add_argument(
         "--max-steps", type=integer(1), metavar="T", help="c: the longest sequence, where a direction reads backwards"
     )
+    parser.add_argument("--int8", action="store_true", help="c: matrices as bytes, a quarter of the flash")
     parser.add_argument("--lengths", action="store_true", help="onnx: the model takes the sequences' lengths, too")
     parser.add_argument("--stateful", action="store_true", help="onnx: the model takes and gives its states")
     parser.add_argument("--force", action="store_true", help="replace a file that exists")
@@ -51,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
         if args.format == "c":
             from rnnfast.export import save_c
 
-            save_c(model, output, name=args.name, max_steps=args.max_steps)
+            save_c(model, output, name=args.name, max_steps=args.max_steps, int8=args.int8)
         else:
             from rnnfast.interop.onnx import to_onnx
 

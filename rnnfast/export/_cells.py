@@ -32,7 +32,6 @@ class Cell:
         self.I, self.H, self.P = direction.input_size, direction.hidden_size, direction.output_size
         self.rows = self.variant.gates * self.H
         self._weights = weights
-        self.product = text.function("product")
 
     def has(self, name: str) -> bool:
         return name in self._weights
@@ -66,19 +65,20 @@ class Cell:
             return [f"memset({target}, 0, {rows} * sizeof(float));"]
         return [f"memcpy({target}, {first}, {rows} * sizeof(float));"]
 
-    def add(self, target: str, weight: str, x: str, rows: int, columns: int) -> str:
-        return f"{self.product}({target}, {weight}, {x}, {rows}, {columns});"
+    def add(self, target: str, name: str, x: str, first: int = 0, rows: int | None = None) -> str:
+        """A line that adds to an array the product of x with rows of a parameter."""
+        return self.text.product(target, f"{self.where}_{name}", self._weights[name], x, first, rows)
 
     def inputs(self, recurrent_rows: int) -> list[str]:
         """Lines that put into a what enters the gates: bias, W x, and the first rows of R h."""
         bias = self.array("bias") if self.has("bias") else None
-        W, R, N = self.array("weight_ih"), self.array("weight_hh"), self.rows
+        N = self.rows
         if not self.variant.layer_norm:
-            lines = [*self.into("a", bias, N), self.add("a", W, "x", N, self.I)]
-            return [*lines, self.add("a", R, "h", recurrent_rows, self.P)] if recurrent_rows else lines
+            lines = [*self.into("a", bias, N), self.add("a", "weight_ih", "x")]
+            return [*lines, self.add("a", "weight_hh", "h", rows=recurrent_rows)] if recurrent_rows else lines
         return [
             *self.into("a", None, N),
-            self.add("a", W, "x", N, self.I),
+            self.add("a", "weight_ih", "x"),
             f"{self.text.function('normalise')}(a, {N}, {_EPSILON});",
             *self.recurrent(),
             *loop(N, f"a[j] = {self.array('norm_ih')}[j] * a[j]" + (f" + {bias}[j];" if bias else ";")),
@@ -87,7 +87,7 @@ class Cell:
     def recurrent(self) -> list[str]:
         """Lines that put R h into p, normalised where that is wanted."""
         N = self.rows
-        lines = [*self.into("p", None, N), self.add("p", self.array("weight_hh"), "h", N, self.P)]
+        lines = [*self.into("p", None, N), self.add("p", "weight_hh", "h")]
         if self.variant.layer_norm:
             lines.append(f"{self.text.function('normalise')}(p, {N}, {_EPSILON});")
             lines += loop(N, f"p[j] *= {self.array('norm_hh')}[j];")
@@ -128,12 +128,11 @@ def _gru(cell: Cell) -> tuple[list[str], int]:
                 new,
             ),
         ], 6 * H
-    rest = f"{cell.array('weight_hh')} + {2 * H * H}"
     return [
         f"float *a = s->scratch, *p = a + {3 * H};",
         *cell.inputs(2 * H),
         *loop(H, f"p[j] = {cell.gate('a[j]')} * h[j];"),
-        cell.add(f"a + {2 * H}", rest, "p", H, H),
+        cell.add(f"a + {2 * H}", "weight_hh", "p", first=2 * H),
         *loop(H, f"float z = {cell.gate(f'a[{H} + j]')};", f"float n = {cell.candidate(f'a[{2 * H} + j]')};", new),
     ], 4 * H
 
@@ -145,7 +144,7 @@ def _mgu(cell: Cell) -> tuple[list[str], int]:
         f"float *a = s->scratch, *p = a + {2 * H};",
         *cell.inputs(H),
         *loop(H, f"a[j] = {cell.gate('a[j]')};", "p[j] = a[j] * h[j];"),
-        cell.add(f"a + {H}", f"{cell.array('weight_hh')} + {H * H}", "p", H, H),
+        cell.add(f"a + {H}", "weight_hh", "p", first=H),
         *loop(H, "float f = a[j];", f"float n = {cell.candidate(f'a[{H} + j]')};", f"y[j] = h[j] = {new};"),
     ], 3 * H
 
@@ -184,7 +183,7 @@ def _lstm(cell: Cell) -> tuple[list[str], int]:
         after = []
     made = "a[j]"
     if cell.has("weight_hr"):
-        after += [*cell.into("y", None, P), cell.add("y", cell.array("weight_hr"), "a", P, H)]
+        after += [*cell.into("y", None, P), cell.add("y", "weight_hr", "a")]
         made = "y[j]"
     return [
         pointers,

@@ -44,7 +44,7 @@ class _File:
 
     def source(self, x: np.ndarray, expected: np.ndarray) -> str:
         """The text."""
-        flash, ram = 4 * self.text.num_numbers, 4 * sum(size for _, size in self.fields)
+        flash, ram = self.text.num_bytes, 4 * sum(size for _, size in self.fields)
         running = self._backwards() if self.max_steps else self._forwards()
         most = f"#define @@_MAX_STEPS {self.max_steps}\n" if self.max_steps else ""
         step = "" if self.max_steps else f"int @_step(@_state *s, {self.x}, float *y);\n"

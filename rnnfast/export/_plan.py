@@ -93,7 +93,9 @@ def make_plan(model: Layer, text: Text) -> Plan:
             continue
         nodes = body if ending is None else head
         if isinstance(layer, Linear):
-            norm = following if isinstance(following, BatchNorm) and layer.activation is None else None
+            # Bytes are made of the matrix as it is, so that they are those of the layer.
+            follows = isinstance(following, BatchNorm) and layer.activation is None and not text.int8
+            norm = following if follows else None
             found, folded = [_linear(text, where, layer, norm)], norm is not None
         else:
             found = _nodes(text, where, layer, width, initial, ending is None, not nodes and ending is None)
@@ -143,8 +145,13 @@ def _nodes(
     if isinstance(layer, Embedding):
         if not first:
             raise ValueError(f"{_named(where, layer)}: in C an Embedding must be the first layer")
-        table, D = text.array(f"{where}_weight", layer.params["weight"]), layer.embedding_dim
-        body = f"memcpy(y, {table} + (size_t)*x * {D}, {D} * sizeof(float));"
+        D = layer.embedding_dim
+        if text.int8:
+            table, scale = text.bytes_and_scale(f"{where}_weight", layer.params["weight"])
+            body = _each(D, f"{scale}[*x] * (float){table}[(size_t)*x * {D} + (size_t)j]")
+        else:
+            table = text.array(f"{where}_weight", layer.params["weight"])
+            body = f"memcpy(y, {table} + (size_t)*x * {D}, {D} * sizeof(float));"
         return [Node((Stage(title, 1, D, body, num_ids=layer.num_embeddings),))]
     if isinstance(layer, LayerNorm):
         normalise = text.function("normalise")
@@ -205,8 +212,7 @@ def _linear(text: Text, where: str, layer: Linear, norm: BatchNorm | None) -> No
     start = f"memset(y, 0, {rows} * sizeof(float));"
     if bias is not None:
         start = f"memcpy(y, {text.array(f'{where}_bias', bias)}, {rows} * sizeof(float));"
-    product = f"{text.function('product')}(y, {text.array(f'{where}_weight', weight)}, x, {rows}, {columns});"
-    lines = [start, product]
+    lines = [start, text.product("y", f"{where}_weight", weight, "x")]
     if layer.activation is not None:
         lines.append(_activated(text, parse(layer.activation), rows, "y"))
     return Node((Stage(title, columns, rows, "\n".join(lines)),))

@@ -33,6 +33,17 @@ static void @_product(float *y, const float *w, const float *x, int rows, int co
     }
 }
 """,
+    "product_int8": """/* y += w x, with w (rows, columns) = scale * weight, a scale a row */
+static void @_product_int8(float *y, const int8_t *weight, const float *scale, const float *x, int rows, int columns)
+{
+    for (int row = 0; row < rows; row++, weight += columns) {
+        float sum = 0.0f;
+        for (int k = 0; k < columns; k++)
+            sum += (float)weight[k] * x[k];
+        y[row] += scale[row] * sum;
+    }
+}
+""",
     "normalise": """/* y: mean 0, variance 1 */
 static void @_normalise(float *y, int size, float epsilon)
 {
@@ -86,29 +97,53 @@ class Stage(NamedTuple):
 class Text:
     """The arrays and functions of one file, each written once.
 
+    Parameters
+    ----------
+    int8 : bool
+        Whether matrices are written as bytes, with a factor for each row.
+
     Attributes
     ----------
-    num_numbers : int
-        How many floats the arrays hold.
+    num_bytes : int
+        Of the arrays.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, int8: bool = False) -> None:
         self._arrays: dict[bytes, str] = {}
         self._lines: list[str] = []
         self._functions: dict[str, str] = {}
-        self.num_numbers = 0
+        self.int8, self.num_bytes = int8, 0
 
     def array(self, name: str, values: np.ndarray) -> str:
         """The name under which the file has these numbers; equal arrays are one."""
-        values = np.ascontiguousarray(values, np.float32)
+        values = np.ascontiguousarray(values, np.int8 if values.dtype == np.int8 else np.float32)
         if not np.isfinite(values).all():
             raise ValueError(f"{name} holds numbers that are not finite, which C source cannot have")
-        key = repr(values.shape).encode() + values.tobytes()
+        key = f"{values.shape}{values.dtype}".encode() + values.tobytes()
         if key not in self._arrays:
             found = self._arrays[key] = "@_" + re.sub(r"\W", "_", name)
-            self._lines.append(declared(found, values.ravel(), "x".join(map(str, values.shape))))
-            self.num_numbers += values.size
+            kind = "int8_t" if values.dtype == np.int8 else "float"
+            self._lines.append(declared(found, values.ravel(), "x".join(map(str, values.shape)), kind))
+            self.num_bytes += values.nbytes
         return self._arrays[key]
+
+    def bytes_and_scale(self, name: str, values: np.ndarray) -> tuple[str, str]:
+        """The names of a matrix as bytes, and of the factor of each row."""
+        whole, scale = quantised(values)
+        return self.array(f"{name}_int8", whole), self.array(f"{name}_scale", scale)
+
+    def product(
+        self, target: str, name: str, values: np.ndarray, x: str, first: int = 0, rows: int | None = None
+    ) -> str:
+        """A line that adds to `target` the product of x with rows of a matrix (all from `first` on, or so many)."""
+        count, columns = values.shape
+        sizes = f"{x}, {count - first if rows is None else rows}, {columns}"
+        if not self.int8:
+            weight = _from(self.array(name, values), first * columns)
+            return f"{self.function('product')}({target}, {weight}, {sizes});"
+        weight, scale = self.bytes_and_scale(name, values)
+        matrix = f"{_from(weight, first * columns)}, {_from(scale, first)}"
+        return f"{self.function('product_int8')}({target}, {matrix}, {sizes});"
 
     def function(self, name: str) -> str:
         """The name of one of the small functions."""
@@ -135,6 +170,18 @@ class Text:
     def functions(self) -> str:
         """All small functions."""
         return "\n".join(self._functions.values())
+
+
+def quantised(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """A matrix as int8, and the float32 factor of each row: the largest of a row becomes 127."""
+    values = np.asarray(values, np.float64)
+    scale = (np.abs(values).max(axis=1, keepdims=True) / 127).astype(np.float32)
+    scale[scale == 0] = 1
+    return np.rint(values / scale).astype(np.int8), scale[:, 0]
+
+
+def _from(name: str, offset: int) -> str:
+    return f"{name} + {offset}" if offset else name
 
 
 def number(value: float) -> str:

@@ -1,5 +1,6 @@
 """A model as one C99 file."""
 
+import copy
 import re
 from typing import Any
 
@@ -7,13 +8,13 @@ import numpy as np
 
 from rnnfast.export._file import write_file
 from rnnfast.export._plan import Plan, make_plan
-from rnnfast.export._text import Text
+from rnnfast.export._text import Text, quantised
 from rnnfast.layers._base import Layer
 
 _TEST_STEPS = 6
 
 
-def c_source(model: Layer, *, name: str = "model", max_steps: int | None = None) -> str:
+def c_source(model: Layer, *, name: str = "model", max_steps: int | None = None, int8: bool = False) -> str:
     """A model as C99 source: one file without dependencies but `libm`, without `malloc`, in float32.
 
     What the file declares, for the name "model":
@@ -43,6 +44,10 @@ def c_source(model: Layer, *, name: str = "model", max_steps: int | None = None)
         What all names in the file start with: letters, digits and underscores.
     max_steps : int, optional
         The longest sequence of a model with a reverse direction, whose buffers it sizes: such a model needs it.
+    int8 : bool
+        Whether matrices are rounded to bytes, with a factor for each row: a quarter of the flash, and results that
+        differ in the third digit or so. The arithmetic stays float32. The test in the file is against the rounded
+        model, then.
 
     Returns
     -------
@@ -66,7 +71,9 @@ def c_source(model: Layer, *, name: str = "model", max_steps: int | None = None)
         raise ValueError(f"name must be letters, digits and underscores, and begin with a letter, got {name!r}")
     if max_steps is not None and (not isinstance(max_steps, int) or max_steps < 1):
         raise ValueError(f"max_steps must be a whole number of at least 1, got {max_steps!r}")
-    text = Text()
+    text = Text(int8)
+    if int8:
+        model = _rounded(model)
     plan = make_plan(model, text)
     if plan.reads_backwards and max_steps is None:
         raise ValueError(
@@ -77,12 +84,12 @@ def c_source(model: Layer, *, name: str = "model", max_steps: int | None = None)
     return written.replace("@@", name.upper()).replace("@", name)
 
 
-def save_c(model: Layer, path: Any, *, name: str = "model", max_steps: int | None = None) -> None:
+def save_c(model: Layer, path: Any, *, name: str = "model", max_steps: int | None = None, int8: bool = False) -> None:
     """Write `c_source` to a file, whole or not at all.
 
     Parameters
     ----------
-    model, name, max_steps
+    model, name, max_steps, int8
         As of `c_source`.
     path : str or path
 
@@ -95,7 +102,17 @@ def save_c(model: Layer, path: Any, *, name: str = "model", max_steps: int | Non
     """
     from rnnfast.files import write_whole
 
-    write_whole(path, c_source(model, name=name, max_steps=max_steps).encode("ascii"))
+    write_whole(path, c_source(model, name=name, max_steps=max_steps, int8=int8).encode("ascii"))
+
+
+def _rounded(model: Layer) -> Layer:
+    """A copy whose matrices have the values that bytes can hold."""
+    model = copy.deepcopy(model)
+    for name, value in model.params.items():
+        if value.ndim == 2:
+            whole, scale = quantised(value)
+            model.params[name] = whole * scale[:, None]
+    return model
 
 
 def _examples(model: Layer, plan: Plan, max_steps: int | None) -> tuple[np.ndarray, np.ndarray]:

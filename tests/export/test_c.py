@@ -1,5 +1,6 @@
 """Models written as C, compiled without a warning, and called."""
 
+import copy
 import ctypes
 import shutil
 import subprocess
@@ -158,10 +159,8 @@ def test_the_self_test(library, name):
     subprocess.run([CC, *STRICT, define, folder / f"{name}.c", "-lm", "-o", program], check=True)
     done = subprocess.run([program], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
-    ram = source.partition(f"{name}_state ")[2].partition(" bytes (RAM)")[0]
-    assert done.stdout.endswith(f"state {ram} bytes\n")
-    flash = source.partition("Weights ")[2].partition(" bytes (flash)")[0]
-    assert 0 < int(flash) <= 4 * sum(value.size for value in MODELS[name].params.values())
+    assert done.stdout.endswith(f"state {size(source, ' bytes (RAM)')} bytes\n")
+    assert 0 < size(source, " bytes (flash)") <= 4 * sum(value.size for value in MODELS[name].params.values())
 
     # It must be able to fail: one weight is another, then.
     at = source.index("{ /*", source.index("weight_hh"))
@@ -195,6 +194,44 @@ def test_what_cannot_be_read_is_refused(library):
     compiled = Compiled(library, "summed")
     assert compiled.run(data("summed", MAX_STEPS), (MAX_STEPS, 5))[0] == 0
     assert compiled.run(data("summed", MAX_STEPS + 1), (MAX_STEPS + 1, 5))[0] == -1
+
+
+def rounded(model):
+    """A copy with matrices as int8 has them: the largest number of each row is 127."""
+    model = copy.deepcopy(model)
+    for name, value in model.params.items():
+        if value.ndim == 2:
+            scale = np.abs(value).max(axis=1, keepdims=True) / 127
+            model.params[name] = np.round(value / scale) * scale
+    return model
+
+
+@needs_compiler
+def test_int8(library, tmp_path):
+    names = ["norms", "before", "options", "coupled", "simple", "answer"]
+    for name in names:
+        save_c(MODELS[name], tmp_path / f"{name}.c", name=name, int8=True)
+        source = (tmp_path / f"{name}.c").read_text()
+        assert "static const int8_t" in source
+        assert size(source, " bytes (flash)") < size(c_source(MODELS[name]), " bytes (flash)")
+    command = [CC, *STRICT, "-shared", "-fPIC", *(f"{name}.c" for name in names), "-lm", "-o", "models.so"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    bytes_library = None, ctypes.CDLL(str(tmp_path / "models.so"))
+    for name in names:
+        x = data(name, 8)
+        wanted, exact = (model.run(x[None])[0][0] for model in (rounded(MODELS[name]), MODELS[name]))
+        _, y = Compiled(bytes_library, name).run(x, wanted.shape)
+        np.testing.assert_allclose(y, wanted, rtol=1e-6, atol=1e-6)
+        assert 1e-6 < np.abs(y - exact).max() < 0.05
+    program = tmp_path / "test"
+    subprocess.run([CC, *STRICT, "-DOPTIONS_SELF_TEST", tmp_path / "options.c", "-lm", "-o", program], check=True)
+    assert subprocess.run([program], capture_output=True, check=False).returncode == 0
+
+
+def size(source, unit):
+    """The number of bytes before these words in the first line."""
+    return int(source.partition(unit)[0].rpartition(" ")[2])
 
 
 def test_equal_arrays_are_written_once():
