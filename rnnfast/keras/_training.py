@@ -117,6 +117,10 @@ class Trained:
         only_usual(more)
         x = self._prepared(x)
         self._compiled()
+        if class_weight is not None and isinstance(self.loss, _losses.CategoricalCrossentropy):
+            raise ValueError(
+                "class_weight goes by whole numbers: give those as targets, with 'sparse_categorical_crossentropy'"
+            )
         self.stop_training = False
         listed = _callbacks.adapted(callbacks, self, epochs)
         stateful = self._stateful()

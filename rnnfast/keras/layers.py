@@ -9,6 +9,7 @@ import numpy as np
 
 from rnnfast.interop.keras._kinds import KINDS, REQUIRED, Built, Config, Shape, build, find_kind
 from rnnfast.keras._spelling import as_config, snake
+from rnnfast.keras.regularizers import get as find_regularizer
 
 Array = np.ndarray
 
@@ -122,7 +123,10 @@ class Layer:
 
     def _start(self, values: Mapping[str, Any]) -> None:
         self.inner = {name: value for name, value in values.items() if isinstance(value, Layer)}
-        self._values = {name: as_config(value) for name, value in values.items()}
+        self._values = {
+            name: as_config(find_regularizer(value) if name.endswith("_regularizer") else value)
+            for name, value in values.items()
+        }
         if self.kind == "GRU" and self._values.get("reset_after") is None:
             self._values["reset_after"] = True
         if not self._values.get("name"):

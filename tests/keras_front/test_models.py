@@ -276,6 +276,11 @@ def test_train_on_batch_and_weights():
         (lambda: small().fit(np.zeros((4, 6, 5)), np.zeros(4)), ValueError, r"\(None, 6, 3\), got \(4, 6, 5\)"),
         (lambda: small().set_weights([np.zeros(3)]), ValueError, "the model has 5 weights, got 1"),
         (lambda: Sequential([Input((6, 3)), layers.GRU(4)]).fit(*data()), RuntimeError, "call compile"),
+        (
+            lambda: small(loss="categorical_crossentropy").fit(*data(), class_weight={0: 2.0}),
+            ValueError,
+            "class_weight goes by whole numbers",
+        ),
         (lambda: small(loss="mean"), ValueError, "the loss 'mean' is not known"),
         (lambda: small(optimizer="ftrl"), ValueError, "the optimizer 'ftrl' is not known"),
         (lambda: small(metrics=["accurate"]), ValueError, "'accurate' is not known"),

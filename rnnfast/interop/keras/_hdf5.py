@@ -25,8 +25,8 @@ def opened(file: Any, what: str) -> Iterator[Any]:
         raise
     except ValueError as error:
         raise ValueError(error if str(error).startswith(what) else f"{what}: {error}") from None
-    except (OSError, KeyError, RuntimeError, TypeError, AttributeError, MemoryError, UnicodeError) as error:
-        raise ValueError(f"{what}: it is not a sound HDF5 file ({error})") from None
+    except (OSError, LookupError, ArithmeticError, RuntimeError, TypeError, AttributeError, MemoryError) as error:
+        raise ValueError(f"{what}: it is damaged, or not what it should be ({error})") from None
 
 
 def group_in(group: Any, path: str) -> Any:
