@@ -9,6 +9,8 @@ cimport numpy as cnp
 from libc.stdint cimport int64_t
 from libc.string cimport memcpy, memset
 
+import numpy as np
+
 from rnnfast.kernels._attention cimport Look, Memory, attend, attend_back, look_scratch, row_of
 from rnnfast.kernels._gradients cimport (
     Backward, Division, Sums, input_rows, lay_carry, loop_rows, plan_backward, weight_units,
@@ -333,10 +335,14 @@ cdef class Loop:
         self.calls = tuple(calls)
         job.look.sources = &self.memory.sources
         if reader.source is not None:
-            source = reader.source
+            source = np.ascontiguousarray(reader.source, np.int64)
+            if (<object>source).shape != (self.B,) or self.B and not 0 <= source.min() <= source.max() < self.memory.count:
+                raise ValueError(f"source must be the number, below {self.memory.count}, of each of {self.B} rows' source")
             self.source = Buffer.of(self.B * sizeof(int64_t))
             memcpy(self.source.start, cnp.PyArray_DATA(source), self.B * sizeof(int64_t))
             job.look.source = <int64_t *>self.source.start
+        elif self.memory.count != self.B:
+            raise ValueError(f"the memory must have a source for each of {self.B} rows, it has {self.memory.count}")
         job.look.ahead = &self.query.affine if self.query is not None else NULL
         job.look.weight, job.look.along = bytes_or_none(reader.weight), bytes_or_none(reader.along)
         job.look.queries, job.look.projected = array3(reader.queries), array_or_none(reader.projected)

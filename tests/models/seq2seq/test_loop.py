@@ -332,6 +332,9 @@ def test_searches_and_scheduled_sampling(order):
         for each in hypotheses:
             assert abs(model.score([line], [each.tokens])[0] - each.log_probability) < 1e-9
             assert each.tokens.size == 0 or each.alignment.shape == (each.tokens.size, 4)
+    first, state = model.start(lines)
+    with pytest.raises(ValueError, match="must have shape|of each of 2 rows"):
+        model.step(first[:2], state)
     x, _, lengths = model.pairs(lines, [[3, 4, 5], [0, 1], [1, 3, 4]])
     plain = model.forward(x, lengths=lengths, rng=1)[0]
     model.scheduled_sampling = 1.0
