@@ -8,6 +8,8 @@ import zipfile
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import numpy as np
+
 from rnnfast.interop.keras import _hdf5
 from rnnfast.interop.keras._architecture import Architecture, parse
 from rnnfast.interop.keras._chain import Chain, chain, join
@@ -180,8 +182,10 @@ def _checked(found: list[Any], made: Chain) -> list[Any]:
     places = [config.place for config, each in zip(made.configs, made.built, strict=True) for _ in each.weights]
     for place, weight, array in zip(places, made.weights(), found, strict=True):
         if tuple(array.shape) != weight.shape:
+            doubled = weight.name == "bias" and array.size == 2 * int(np.prod(weight.shape))
+            hint = ": are they weights in cuDNN's layout, or of a GRU with reset_after=True?" if doubled else ""
             raise ValueError(
-                f"{place}: its {weight.name} has shape {tuple(array.shape)}, its config wants {weight.shape}"
+                f"{place}: its {weight.name} has shape {tuple(array.shape)}, its config wants {weight.shape}{hint}"
             )
     return found
 

@@ -188,6 +188,11 @@ def test_weights_that_do_not_fit(tmp_path):
         del file[f"{gru}/0"]
         file[f"{gru}/0"] = np.zeros((5, 14))
 
+    def cudnn(file):
+        bias = file[f"{gru}/2"][()]
+        del file[f"{gru}/2"]
+        file[f"{gru}/2"] = np.concatenate([bias, bias])
+
     def texts(file):
         del file[f"{gru}/0"]
         file[f"{gru}/0"] = np.full((5, 15), b"x")
@@ -214,6 +219,7 @@ def test_weights_that_do_not_fit(tmp_path):
         (absent, "layer 'gru.*no array"),
         (more, "layer 'gru.*more weights"),
         (other, r"layer 'gru.*kernel has shape \(5, 14\)"),
+        (cudnn, "layer 'gru.*are they weights in cuDNN's layout"),
         (texts, "not numbers"),
         (linked, "is a link"),
         (soft, "is a link"),
