@@ -11,6 +11,8 @@ FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
 def as_array(value: Any) -> Array:
     """`value` as an array, in place where NumPy can have its memory: tensors of PyTorch, JAX and others on a CPU."""
+    if type(value) is np.ndarray:
+        return value
     if hasattr(value, "__dlpack__") and not hasattr(value, "__array__"):
         return np.from_dlpack(value)
     return np.asarray(value)
