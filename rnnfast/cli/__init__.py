@@ -18,6 +18,14 @@ _COMMANDS = (
     *("demo", "train", "predict", "evaluate", "generate", "translate"),
     *("inspect", "convert", "export", "bench", "info"),
 )
+_FIRST_STEPS = """first steps:
+  rnnfast demo --quick                                      is all well here?
+  rnnfast train text book.txt --output book.safetensors     a model of a file of one's own
+  rnnfast generate book.safetensors --prompt "Once "
+  rnnfast inspect book.safetensors                          what is in it
+  rnnfast COMMAND --help                                    arguments, and examples
+
+exit codes: 0 all went well, 2 the input was wrong (one line says how), 130 Ctrl-C"""
 _INTERRUPTED = 130  # 128 + SIGINT, what shells expect
 
 
@@ -64,7 +72,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser() -> Parser:
     from rnnfast import __version__
 
-    parser = Parser(prog="rnnfast", description="Recurrent networks on a CPU, trained and served fast.")
+    description = "Recurrent networks on a CPU, trained and served fast."
+    parser = Parser(prog="rnnfast", description=description, epilog=_FIRST_STEPS)
     parser.add_argument("--version", action="version", version=f"rnnfast {__version__}")
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for name in _COMMANDS:

@@ -19,6 +19,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> argparse.ArgumentParse
         help="train a language model on Python's documentation, compare it, time it",
         description="Train a character language model on the documentation that comes with Python; compare its "
         "perplexity on the held-out last tenth with that of 5-grams; let it write; time it against plain NumPy.",
+        epilog="examples:\n  rnnfast demo --quick\n  rnnfast demo --cell lstm --save documentation.safetensors",
     )
     add_network_arguments(parser)
     parser.set_defaults(hidden=None, epochs=None)  # `--quick` has others

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from rnnfast.cli._arguments import bad_input, integer, number, use_threads
+from rnnfast.cli._results import add_json_argument, show
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> argparse.ArgumentParser:
@@ -39,6 +40,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> argparse.ArgumentParse
     )
     parser.add_argument("--stop", metavar="TEXT", help="end before this text is written (default: no end but --length)")
     parser.add_argument("--seed", type=integer(0), help="seed of the sampling (default: a new one each time)")
+    add_json_argument(parser)
     parser.add_argument("--threads", type=integer(1), metavar="N", help="worker threads (default: all cores)")
     return parser
 
@@ -64,5 +66,6 @@ def run(args: argparse.Namespace) -> int:
             stop=args.stop,
             seed=args.seed,
         )
-    print(text if args.prompt is None else prompt + text)
+    whole = text if args.prompt is None else prompt + text
+    show(args, whole, {"prompt": args.prompt, "text": text})
     return 0

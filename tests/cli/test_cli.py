@@ -1,8 +1,10 @@
 """The command in processes of its own, as users call it."""
 
+import argparse
 import json
 import math
 import os
+import re
 import select
 import signal
 import subprocess
@@ -14,7 +16,7 @@ import pytest
 from cli_checks import one_line_error, output_of, rnnfast_command
 
 import rnnfast
-from rnnfast.cli import main
+from rnnfast.cli import _parser, main
 from rnnfast.models.language_model import LanguageModel
 
 TEXT = "the quick brown fox jumps over the lazy dog;\n"
@@ -81,6 +83,28 @@ def test_generate_gives_what_the_model_gives(model_file, capsys):
     assert capsys.readouterr().out == f"dog{expected}\n"
     assert main(["generate", str(model_file), "--length", "5", "--temperature", "0"]) == 0
     assert capsys.readouterr().out == LanguageModel.load(model_file).generate("\n", 5, temperature=0.0) + "\n"
+
+
+def test_generate_as_json(model_file, capsys):
+    found = json.loads(output_of(["generate", model_file, "--prompt", "dog", "--temperature", "0", "--json"], capsys))
+    assert found == {"prompt": "dog", "text": LanguageModel.load(model_file).generate("dog", 500, temperature=0.0)}
+
+
+def every_command(parser, name="rnnfast"):
+    inner = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
+    if not inner:
+        yield name, parser
+    for action in inner:
+        for word, subparser in action.choices.items():
+            yield from every_command(subparser, f"{name} {word}")
+
+
+def test_help_of_every_command_has_an_example_of_it():
+    commands = dict(every_command(_parser()))
+    assert {"rnnfast demo", "rnnfast train text", "rnnfast convert", "rnnfast info"} <= set(commands)
+    for name, parser in commands.items():
+        assert re.search(rf"^(examples?: |  )([A-Z_]+=\w+ )?{name}\b", parser.epilog, re.MULTILINE), name
+        assert name == "rnnfast demo" or any("--json" in action.option_strings for action in parser._actions), name
 
 
 def test_generate_with_fewer_choices_and_an_end(model_file, capsys):
