@@ -333,7 +333,7 @@ def test_searches_and_scheduled_sampling(order):
             assert abs(model.score([line], [each.tokens])[0] - each.log_probability) < 1e-9
             assert each.tokens.size == 0 or each.alignment.shape == (each.tokens.size, 4)
     first, state = model.start(lines)
-    with pytest.raises(ValueError, match="must have shape|of each of 2 rows"):
+    with pytest.raises(ValueError, match=r"must have shape|of each of 2 rows"):
         model.step(first[:2], state)
     x, _, lengths = model.pairs(lines, [[3, 4, 5], [0, 1], [1, 3, 4]])
     plain = model.forward(x, lengths=lengths, rng=1)[0]
