@@ -22,6 +22,19 @@ class _State(NamedTuple):
     weights: Array | None
 
 
+class _Beginnings:
+    """The states of all beginnings, where what may be written does not depend on what was."""
+
+    def __init__(self, inner: Any):
+        self._inner = inner
+
+    def add(self, state: _State) -> Array:
+        return self._inner.add(state.inner)
+
+    def take(self, places: Array, rows: Array) -> _State:
+        return _State(self._inner.take(places, rows), np.zeros((len(rows), 0), np.int64), rows, None)
+
+
 class Restricted:
     """A model that is kept from writing some tokens: `Steps` around `Steps`, for any search.
 
@@ -68,6 +81,14 @@ class Restricted:
     def stop(self) -> int | None:
         """The token that ends a target."""
         return getattr(self.model, "stop", None)
+
+    @property
+    def beginnings(self) -> Any:
+        """As of the model; there is none where what may be written depends on what was."""
+        found = getattr(self.model, "beginnings", None)
+        if found is None or self.no_repeat or self.prefixes is not None:
+            raise AttributeError("beginnings")
+        return lambda state: _Beginnings(found(state.inner))
 
     def start(self, batch: Any) -> tuple[Array, Any]:
         """As the model's."""

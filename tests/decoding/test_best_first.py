@@ -3,7 +3,7 @@ import pytest
 from seq2seq_checks import Table
 
 import rnnfast as rf
-from rnnfast.decoding import beam_search
+from rnnfast.decoding import Restricted, beam_search
 
 
 class Keeping(Table):
@@ -94,3 +94,17 @@ def test_what_is_no_model_is_refused():
     model.log_probs = lambda history: np.full(3, np.nan)
     with pytest.raises(FloatingPointError, match="nan at step 0"):
         beam_search(model, [1])
+
+
+def test_banned_tokens():
+    model, kinds = Keeping(6, 0, seed=1, spread=3.0), range(15)
+    found = beam_search(Restricted(model, banned=[2, 4]), kinds, max_length=7)
+    asked, model.asked = model.asked, 0
+    wanted = beam_search(Restricted(Plain(model), banned=[2, 4]), kinds, max_length=7)
+    assert [row[0].tokens.tolist() for row in found] == [row[0].tokens.tolist() for row in wanted]
+    assert [row[0].score for row in found] == [row[0].score for row in wanted]
+    assert asked < 0.7 * model.asked
+    assert not {2, 4} & {token for row in found for token in row[0].tokens.tolist()}
+    for how in ({"no_repeat": 1}, {"prefixes": [[3]] * 15}):
+        a, b = (beam_search(Restricted(each, **how), kinds, max_length=5) for each in (model, Plain(model)))
+        assert [row[0].tokens.tolist() for row in a] == [row[0].tokens.tolist() for row in b]
