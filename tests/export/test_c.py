@@ -55,6 +55,7 @@ MODELS = {
         rf.Embedding(9, 3), rf.LSTM(3, 5), rf.Last(), rf.Linear(5, 4, activation="sigmoid"), rf.Linear(4, 2)
     ),
     "ending": rf.Sequential(rf.GRU(3, 5), rf.Last()),
+    "last": rf.Sequential(rf.Last(), rf.Linear(3, 2)),
     "vectors": rf.Sequential(rf.Linear(3, 2)),
     "two": rf.Sequential(
         rf.Embedding(9, 4), rf.LSTM(4, 5, 2, bidirectional=True, residual=True), rf.Last(), rf.Dropout(0.5),
