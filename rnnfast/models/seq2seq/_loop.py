@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from rnnfast import ops
-from rnnfast._backend import require_compiled
+from rnnfast._backend import get_backend, require_compiled
 from rnnfast.kernels._attention import Memory
 from rnnfast.kernels._feeding import Loop
 from rnnfast.layers import Dropout
@@ -83,6 +83,22 @@ def check_layers(layers: Iterable[Layer]) -> None:
         for name, value in (("input_dropout", layer.input_dropout), ("residual", layer.residual == "highway")):
             if value:
                 raise ValueError(f"{where} does not run {name}={getattr(layer, name)!r}, an option of its layer {i}")
+
+
+def takes_steps(decoder: Any) -> bool:
+    """Whether the loop takes the steps of a search: all that it can, as one step costs it a fraction of what layers cost.
+
+    A decoder whose steps depend on each other has no other way.
+    """
+    if decoder.steps_depend:
+        return True
+    if decoder.attention is None or get_backend() != "compiled":
+        return False
+    try:
+        check_layers(decoder.recurrent.layers)
+    except ValueError:
+        return False
+    return True
 
 
 class Pass:

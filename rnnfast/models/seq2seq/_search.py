@@ -18,7 +18,7 @@ class Position(NamedTuple):
     recurrent: Any
     """The state of the decoder's recurrent layers, N rows."""
     memory: Any
-    """(M, S, F); of a decoder whose steps depend on each other it is ready for the loop, and keeps all sources."""
+    """(M, S, F); where the compiled loop takes the steps it is ready for that, and keeps all sources."""
     lengths: Array | None
     """(M,), of the memory."""
     context: Array | None
@@ -34,11 +34,11 @@ class Position(NamedTuple):
 
 def start(decoder: Decoder, source: Source, rows: int) -> tuple[Array, Position]:
     """The start token for each row, and where the search begins."""
-    memory: Any = source.memory if decoder.attention is not None else None
-    if decoder.steps_depend:
-        assert source.memory is not None
-        memory = _loop.hold(decoder, source.memory, source.lengths)
     begin, tokens = decoder.begin(source), None if decoder.gate is None else _copying.held_tokens(decoder, source)
+    memory: Any = source.memory if decoder.attention is not None else None
+    if _loop.takes_steps(decoder):
+        memory = _loop.hold(decoder, memory, source.lengths)
+        begin = begin if decoder.steps_depend else _loop.Running(begin)
     position = Position(begin, memory, source.lengths, source.context, np.arange(rows), None, tokens)
     return np.full(rows, decoder.start), position
 
@@ -49,7 +49,7 @@ def step(decoder: Decoder, tokens: Array, position: Position) -> tuple[Array, Po
     x = decoder.beside(embedded, position.context)
     both = weights = None
     recurrent: Any
-    if decoder.steps_depend:
+    if isinstance(position.memory, _loop.Held):
         found = _loop.Pass(decoder, x, position.recurrent, None, held=position.memory, source=position.sources)
         read, both, weights, recurrent = found.read(), found.both, found.weights, found.state
     else:
