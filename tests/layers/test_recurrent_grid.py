@@ -73,6 +73,35 @@ def test_widths_are_those_of_layers_one_by_one(cls, bidirectional):
     assert next(part.shape for part in flatten(one_after)) == (D, 3)
 
 
+@cells
+@pytest.mark.parametrize("bidirectional", [False, True])
+def test_four_layers_are_those_one_by_one(cls, bidirectional):
+    layer = build(cls, {"hidden_size": 5, "num_layers": 4, "bidirectional": bidirectional})
+    x, lengths, D = draw(4, 6, 3), [3, 0, 6, 1], 1 + bidirectional
+    state = map_state(lambda part: draw(*part.shape, seed=7), layer(x)[1])
+    (y, after), backward = layer.forward(x, state, lengths=lengths)
+    dx, dstate = backward(draw(*y.shape, seed=3), state)
+    assert layer.num_layers == 4
+    assert [part.shape for part in flatten(after)] == [(4 * D, 4, 5)] * len(flatten(state))
+
+    def level(states, number):
+        return map_state(lambda part: part[number * D : (number + 1) * D], states)
+
+    singles = [alone(layer, number) for number in range(4)]
+    wanted, backwards = x, []
+    for number, single in enumerate(singles):
+        (wanted, ended), back = single.forward(wanted, level(state, number), lengths=lengths)
+        backwards.append(back)
+        assert all(same_bits(a, b) for a, b in zip(flatten(level(after, number)), flatten(ended), strict=True))
+    assert same_bits(y, wanted)
+    gradient = draw(*y.shape, seed=3)
+    for number in reversed(range(4)):
+        gradient, of_state = backwards[number](gradient, level(state, number))
+        assert all(same_bits(a, b) for a, b in zip(flatten(level(dstate, number)), flatten(of_state), strict=True))
+    assert same_bits(dx, gradient)
+    assert same_bits(layer.block.grad, np.concatenate([single.block.grad for single in singles]))
+
+
 def test_equal_widths_are_a_stack():
     layer, plain = rf.LSTM(3, [5, 5], seed=0), rf.LSTM(3, 5, 2, seed=0)
     assert layer.config() == plain.config()
