@@ -165,8 +165,10 @@ def questions(seed=0, steps=300):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     names = ("speech", "music", "tracking", "heartbeat", "questions")
-    parser.add_argument("what", nargs="*", choices=names, default=names, metavar="WHAT")
-    what = parser.parse_args().what
+    parser.add_argument("what", nargs="*", metavar="WHAT")
+    what = parser.parse_args().what or names
+    if unknown := set(what) - set(names):
+        parser.error(f"{', '.join(sorted(unknown))} is not among {', '.join(names)}")
     if "speech" in what:
         print(f"speech: {speech():.1%} of the phonemes are wrong")
     if "music" in what:

@@ -115,8 +115,10 @@ def writing(seed=0, characters=100_000, epochs=4):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("exercises", type=int, nargs="*", choices=range(1, 6), default=range(1, 6), metavar="1 to 5")
-    wanted = parser.parse_args().exercises
+    parser.add_argument("exercises", type=int, nargs="*", metavar="1 to 5")
+    wanted = parser.parse_args().exercises or range(1, 6)
+    if not set(wanted) <= set(range(1, 6)):
+        parser.error(f"the exercises are 1 to 5, got {' '.join(map(str, wanted))}")
     if 1 in wanted:
         error, by_hand = summing()
         print(f"10.1 sum of {STEPS} numbers: mean squared error {error:.1e} learnt, largest error {by_hand} by hand")
