@@ -1,5 +1,6 @@
 """What the examples print, in a short form."""
 
+import functools
 import importlib.util
 import sys
 import tarfile
@@ -160,6 +161,78 @@ def test_exercises():
     before, after, written = exercises.writing(characters=20_000, epochs=1)
     assert after < 0.25 * before
     assert len(written) == 120
+
+
+def test_checklist(monkeypatch, tmp_path, capsys):
+    checklist = example("checklist")
+    found = {}
+
+    def answered(question):
+        @functools.wraps(question)
+        def keep(folder):
+            found[question.__name__] = question(folder)
+
+        return keep
+
+    monkeypatch.setattr(checklist, "QUESTIONS", {name: answered(each) for name, each in checklist.QUESTIONS.items()})
+    drawn = importlib.util.find_spec("matplotlib") is not None
+    if drawn:  # only rendering takes time, and plotting's own tests look at that
+        monkeypatch.setattr("matplotlib.figure.Figure.savefig", lambda figure, file, **how: file.touch())
+    monkeypatch.setattr(sys, "argv", ["checklist.py", *(["--plot", str(tmp_path / "plots")] if drawn else [])])
+    checklist.main()
+    assert capsys.readouterr().out.count("?") >= len(found) == 10
+    apart, without = found["state"]
+    assert apart > 0.5
+    assert without < 1e-6
+    assert found["unrolled"] == (0.0, 4, 3 * 8 + 8 * 8 + 8)
+    shapes = ((2, 5), (2, 6, 5), (2, 5), (2, 6, 5), (2, 4, 12))
+    assert tuple(found["architectures"].values()) == shapes
+    error, wrong = found["cell"]
+    assert error < 1e-15
+    assert wrong == "rnn: h differs. It looks like h computed without h."
+    by_differences, from_ours, missing = found["bptt"]
+    assert by_differences < 1e-7
+    assert from_ours < 1e-13
+    assert missing[1] > 0.4 > missing[4] > missing[16] > missing[32] == 0
+    faded = found["vanishing"]
+    assert faded["RNN"] < 0.02
+    assert min(faded["LSTM"], faded["GRU"]) > 0.4
+    explained, gates = found["gates"]
+    assert explained > 0.9
+    (f_now, f_else), (i_now, i_else), (o_now, o_else) = (gates[name] for name in "fio")
+    assert f_now < 0.2 < 0.9 < f_else
+    assert o_else < 0.2 < 0.7 < o_now
+    assert i_else < 0.2 * i_now
+    assert found["cells"] == {"RNN": 1280, "GRU": 3 * 1280, "LSTM": 4 * 1280}
+    accuracy, error = found["apply"]
+    assert accuracy == 1.0
+    assert error < 0.1
+    right, refused = found["bidirectional"]
+    assert right[False] < 0.8
+    assert right[True] > 0.9
+    assert "decoder reads in reverse" in refused[0]
+    assert "cannot run step by step" in refused[1]
+    if drawn:
+        pictures = sorted((tmp_path / "plots").iterdir(), key=lambda file: (file.suffix, file.name))
+        assert [file.stem for file in pictures[:3]] == ["gates", "state", "vanishing"]
+        assert [file.read_text("utf-8")[:4] for file in pictures[3:]] == ["<svg"] * 7
+
+
+@pytest.mark.parametrize(("name", "first"), [("exercises", "summing"), ("applications", "speech")])
+def test_all_is_done_unless_told(monkeypatch, capsys, name, first):
+    module = example(name)
+
+    def begin():
+        raise InterruptedError(first)
+
+    monkeypatch.setattr(module, first, begin)
+    monkeypatch.setattr(sys, "argv", [name])
+    with pytest.raises(InterruptedError, match=first):
+        module.main()
+    monkeypatch.setattr(sys, "argv", [name, "9"])
+    with pytest.raises(SystemExit):
+        module.main()
+    assert "9" in capsys.readouterr().err
 
 
 def test_applications():
