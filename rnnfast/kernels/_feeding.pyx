@@ -17,9 +17,9 @@ from rnnfast.kernels._gradients cimport (
 )
 from rnnfast.kernels._linear cimport Affine, PackedMatrix, affine_rows
 from rnnfast.kernels._memory cimport Buffer, times
-from rnnfast.kernels._packed cimport Packed, Panels, option_scratch, output_bytes, unit_bytes
+from rnnfast.kernels._packed cimport Packed, option_scratch, output_bytes
 from rnnfast.kernels._plan cimport (
-    Array3, Call, Plan, array3, before, evenly, make_plan, offset, point, pointed, running, store_state, zero_beyond,
+    Array3, Call, Plan, array3, before, make_plan, offset, point, pointed, running, store_state, zero_beyond,
 )
 from rnnfast.kernels._recurrent cimport Forward, Needs, forward_rows, operations, plan_forward, set_noise
 from rnnfast.kernels._segments cimport lay_out

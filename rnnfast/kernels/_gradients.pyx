@@ -11,7 +11,7 @@ from rnnfast.kernels._memory import zeros
 from rnnfast.kernels._memory cimport Buffer
 from rnnfast.kernels._packed cimport Packed, Panels, option_scratch, output_bytes, row_bytes, sums_bytes, unit_bytes
 from rnnfast.kernels._plan cimport (
-    Array3, Call, Plan, active, array3, before, evenly, load_state, make_plan, move, offset, point, pointed, running,
+    Call, Plan, active, array3, before, evenly, load_state, make_plan, move, offset, point, pointed, running,
     store_state, units_from, zero_beyond,
 )
 from rnnfast.kernels._products cimport BLOCK, SCATTER, Outer, outer_block, outer_scratch, zero_row
@@ -24,7 +24,7 @@ from rnnfast.kernels._tables cimport (
     product, rows, step,
 )
 from rnnfast.kernels._team cimport MAX_WORKERS, Team, gather, meet_team, run_team
-from rnnfast.kernels._threads cimport Interrupt, end_watch, interrupted, run, threads_for, watch
+from rnnfast.kernels._threads cimport end_watch, interrupted, run, threads_for, watch
 
 cnp.import_array()
 
@@ -490,7 +490,7 @@ cdef class Sums:
 
 
 def backward(Call call not None, dy, dhn, dcn, dx, cnp.ndarray dh0, dc0, cnp.ndarray norms=None):
-    """Run one direction backward. The caller (ops.py) has checked every argument, and calls this once for a Call.
+    """Run one direction backward. The caller (`ops.recurrent`) has checked every argument, and calls this once for a Call.
 
     Parameters
     ----------

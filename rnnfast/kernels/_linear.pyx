@@ -10,7 +10,7 @@ from rnnfast.kernels._memory import zeros
 
 from rnnfast.kernels._memory cimport Buffer, times
 from rnnfast.kernels._plan cimport evenly
-from rnnfast.kernels._products cimport BLOCK, SCATTER, Outer, outer_block, outer_scratch, zero_row
+from rnnfast.kernels._products cimport BLOCK, SCATTER, Outer, outer_block, outer_scratch
 from rnnfast.kernels._runtime cimport kernels_of
 from rnnfast.kernels._tables cimport PLAIN_WIDTH, denormals_flush, denormals_restore, kernel_table, product, rows
 from rnnfast.kernels._team cimport MAX_WORKERS
@@ -147,7 +147,7 @@ def multiply(PackedMatrix packed, cnp.ndarray x, cnp.ndarray y):
     x : ndarray of shape (N, K)
         Elements contiguous, aligned.
     y : ndarray of shape (N, columns)
-        Written; any strides. The caller (ops.py) has checked shapes and dtypes.
+        Written; any strides. The caller (`ops.linear`) has checked shapes and dtypes.
     """
     cdef const Affine *affine = &packed.affine
     cdef Job job
@@ -221,7 +221,7 @@ def weight_gradient(cnp.ndarray x, cnp.ndarray dy):
     ----------
     x : ndarray of shape (N, K)
     dy : ndarray of shape (N, outputs)
-        Aligned, any strides, the same dtype; the caller (ops.py) has checked them.
+        Aligned, any strides, the same dtype; the caller (`ops.linear`) has checked them.
 
     Returns
     -------

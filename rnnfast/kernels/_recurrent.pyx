@@ -12,7 +12,7 @@ from rnnfast.kernels._memory cimport Buffer, times
 from rnnfast.kernels._packed cimport Packed, Panels, option_scratch, output_bytes, row_bytes, unit_bytes
 from rnnfast.kernels._passes_table cimport dropout_options
 from rnnfast.kernels._plan cimport (
-    Array3, Call, Plan, active, array3, before, evenly, load_state, make_plan, move, offset, point, pointed, running, store_state,
+    Call, Plan, active, array3, before, evenly, load_state, make_plan, move, offset, point, pointed, running, store_state,
     units_from, zero_beyond,
 )
 from rnnfast.kernels._segments cimport divide_steps, go_on, keep_states, kept_bytes, lay_out, open_segment, saved_bytes
@@ -20,7 +20,7 @@ from rnnfast.kernels._tables cimport (
     MAX_PHASES, PLAIN_WIDTH, denormals_flush, denormals_restore, kernel_table, phase, product, rows, step,
 )
 from rnnfast.kernels._team cimport MAX_WORKERS, Team, gather, meet_team, run_team
-from rnnfast.kernels._threads cimport Interrupt, end_watch, interrupted, threads_for, watch
+from rnnfast.kernels._threads cimport end_watch, interrupted, threads_for, watch
 
 cnp.import_array()
 
@@ -351,7 +351,7 @@ cdef void set_noise(Plan *plan, uint64_t key, uint32_t stream) noexcept nogil:
 
 def forward(Packed packed not None, cnp.ndarray x, h0, c0, lengths, bint reverse, cnp.ndarray y, cnp.ndarray hn, cn, bint training,
             uint64_t key=0, uint32_t stream=0, bint trace=False, ptrdiff_t segment=0):
-    """Run one direction over a batch of sequences. The caller (ops.py) has checked every argument.
+    """Run one direction over a batch of sequences. The caller (`ops.recurrent`) has checked every argument.
 
     Parameters
     ----------

@@ -6,7 +6,7 @@ from libc.string cimport memcpy
 import numpy as np
 
 from rnnfast.kernels._packed cimport Panels, output_bytes, row_bytes, unit_bytes
-from rnnfast.kernels._plan cimport Call, Plan, before, offset
+from rnnfast.kernels._plan cimport Call, Plan, offset
 
 cnp.import_array()
 
