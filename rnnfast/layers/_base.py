@@ -6,15 +6,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from rnnfast.layers._block import (
-    BackwardOnce,
-    Block,
-    contiguous_runs,
-    float_dtype,
-    lay_end_to_end,
-    real_array,
-    unique_blocks,
-)
+from rnnfast.layers._block import BackwardOnce, Block, float_dtype, real_array, unique_blocks
 from rnnfast.layers._key import Key, draw_key
 
 if TYPE_CHECKING:
@@ -30,13 +22,10 @@ __all__ = [
     "Layer",
     "Parameters",
     "StatefulLayer",
-    "contiguous_runs",
     "draw_key",
     "float_dtype",
-    "lay_end_to_end",
     "matching",
     "real_array",
-    "unique_blocks",
 ]
 
 Axis = int | str
@@ -281,8 +270,8 @@ class Layer:
 
     def zero_grad(self) -> None:
         """Set all gradients to zero."""
-        for _, _, grad in contiguous_runs(self.blocks()):
-            grad.fill(0)
+        for block in self.blocks():
+            block.grad.fill(0)
 
     def parts(self, shape: tuple[Axis, ...]) -> list["Part"]:
         """The layers inside, for the summary, given an input shape; none in a leaf layer."""

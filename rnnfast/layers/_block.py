@@ -65,6 +65,8 @@ class Block:
 
     Attributes
     ----------
+    names : tuple of str
+        Of the parameters, in order.
     data, grad : numpy.ndarray
         All parameters and all gradients as 1-D arrays. Whoever writes to `data` calls `changed()` afterwards.
     version : int
@@ -78,6 +80,7 @@ class Block:
     def __init__(self, shapes: Mapping[str, tuple[int, ...]], dtype: Any = "float32"):
         self.dtype = float_dtype(dtype)
         self.shapes = {name: tuple(int(n) for n in shape) for name, shape in shapes.items()}
+        self.names = tuple(self.shapes)
         self.size = sum(math.prod(shape) for shape in self.shapes.values())
         self.version = 0
         self.frozen_names: frozenset[str] = frozenset()
@@ -97,11 +100,6 @@ class Block:
             start = stop
         self.data, self.grad = data, grad
         self._arrays, self._views, self._gradients = arrays, views, gradients
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The parameters' names, in order."""
-        return tuple(self.shapes)
 
     @property
     def frozen(self) -> bool:
@@ -203,7 +201,7 @@ def real_array(value: Any, name: str) -> np.ndarray:
 
 def unique_blocks(blocks: Iterable[Block]) -> list[Block]:
     """The blocks in order, each once."""
-    return list({id(block): block for block in blocks}.values())
+    return list(dict.fromkeys(blocks))
 
 
 def _adjacent(a: np.ndarray, b: np.ndarray) -> bool:
@@ -266,7 +264,7 @@ class BackwardOnce:
 
     def __init__(self, slots: Slots):
         self._slots = slots
-        self._versions = [(block, block.version) for block in unique_blocks(block for block, _ in slots.values())]
+        self._versions = {block: block.version for block, _ in slots.values()}
         self._lock = threading.Lock()
         self._used = False
 
@@ -278,8 +276,9 @@ class BackwardOnce:
         RuntimeError
             When backward ran before, or parameters have changed since the forward call.
         """
-        if any(block.version != version for block, version in self._versions):
-            raise RuntimeError("the parameters have changed since this forward call; call forward again")
+        for block, version in self._versions.items():
+            if block.version != version:
+                raise RuntimeError("the parameters have changed since this forward call; call forward again")
         with self._lock:
             if self._used:
                 raise RuntimeError("this backward has run already; it works once, call forward again")
@@ -300,8 +299,8 @@ class BackwardOnce:
             if gradient.shape != block.shapes[inner]:
                 raise ValueError(f"gradient {name!r} has shape {gradient.shape}, wanted {block.shapes[inner]}")
         if into is not None:
+            old = [name for name in gradients if name in into]
             new = {name: gradient for name, gradient in gradients.items() if name not in into}
-            old = [name for name in gradients if name not in new]
             for name in old:
                 if np.shape(into[name]) != gradients[name].shape:
                     raise ValueError(

@@ -77,17 +77,21 @@ class Direction:
         learned_state: bool = False,
     ):
         self.cell, self.input_size, self.hidden_size = cell, input_size, hidden_size
-        self.bias, self.suffix, self.reverse = bias, suffix, bool(reverse)
+        self.bias, self.suffix, self.reverse = bias, suffix, reverse
         self.options: dict[str, Any] = dict(options)
         self.forget_bias, self.learned_state = forget_bias, learned_state
         self.variant, self.proj_size = ops.kind(cell, **self.options), proj_size
         self.output_size = proj_size or hidden_size
         self.state_sizes = (self.output_size, hidden_size) if cell == "lstm" else (self.output_size,)
-        self.inner_bias = self.variant.reset == "after"
+        self._inner_bias = self.variant.reset == "after"
+        self._shapes = self.variant.shapes(input_size, hidden_size, proj_size)
+        # The parameters beside the biases, as `ops` names them.
+        self._own = [name for name in self._shapes if name not in ("bias", "bias_hn")]
+        self._state_names = [f"{name}0{suffix}" for name, _ in zip("hc", self.state_sizes, strict=False)]
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Names and shapes of the parameters, in order."""
-        suffix, known = self.suffix, self.variant.shapes(self.input_size, self.hidden_size, self.proj_size)
+        suffix, known = self.suffix, self._shapes.copy()
         bias, inner = known.pop("bias"), known.pop("bias_hn", None)
         shapes = {f"{name}{suffix}": known.pop(name) for name in ("weight_ih", "weight_hh")}
         if self.bias == "double":
@@ -98,16 +102,8 @@ class Direction:
                 shapes[f"bias_hn{suffix}"] = inner
         shapes |= {f"{name}{suffix}": shape for name, shape in known.items()}
         if self.learned_state:
-            shapes |= {name: (size,) for name, size in zip(self._state_names(), self.state_sizes, strict=True)}
+            shapes |= {name: (size,) for name, size in zip(self._state_names, self.state_sizes, strict=True)}
         return shapes
-
-    def _own(self) -> list[str]:
-        """The parameters beside the biases, as `ops` names them."""
-        known = self.variant.shapes(self.input_size, self.hidden_size, self.proj_size)
-        return [name for name in known if name not in ("bias", "bias_hn")]
-
-    def _state_names(self) -> list[str]:
-        return [f"{name}0{self.suffix}" for name, _ in zip("hc", self.state_sizes, strict=False)]
 
     def initialise(self, block: Block, rng: np.random.Generator) -> None:
         """Glorot input weights, orthogonal recurrent weights, each per gate; biases zero, but the forget gate's."""
@@ -128,16 +124,16 @@ class Direction:
     def weights(self, block: Block) -> dict[str, np.ndarray]:
         """The parameters by the names and in the form that `ops.forward` takes."""
         suffix, H = self.suffix, self.hidden_size
-        found = {name: block.array(name + suffix) for name in self._own()}
+        found = {name: block.array(name + suffix) for name in self._own}
         if self.bias == "double":
             ih, hh = block.array(f"bias_ih{suffix}"), block.array(f"bias_hh{suffix}")
             found["bias"] = ih + hh
-            if self.inner_bias:
+            if self._inner_bias:
                 found["bias"][2 * H :] = ih[2 * H :]
                 found["bias_hn"] = hh[2 * H :]
         elif self.bias:
             found["bias"] = block.array(f"bias{suffix}")
-            if self.inner_bias:
+            if self._inner_bias:
                 found["bias_hn"] = block.array(f"bias_hn{suffix}")
         return found
 
@@ -145,10 +141,10 @@ class Direction:
         """What `ops.backward` returned, by the names of the parameters."""
         if self.bias != "double":
             return {name + self.suffix: value for name, value in grads.items()}
-        found = {f"{name}{self.suffix}": grads[name] for name in self._own()}
+        found = {f"{name}{self.suffix}": grads[name] for name in self._own}
         found[f"bias_ih{self.suffix}"] = grads["bias"]
         second = grads["bias"].copy()
-        if self.inner_bias:
+        if self._inner_bias:
             second[2 * self.hidden_size :] = grads["bias_hn"]
         found[f"bias_hh{self.suffix}"] = second
         return found
@@ -179,7 +175,7 @@ class Direction:
 
     def initial_state(self, block: Block, B: int) -> Any:
         """The learned state for B sequences, as `ops.forward` takes it."""
-        arrays = [block.array(name) for name in self._state_names()]
+        arrays = [block.array(name) for name in self._state_names]
         rows = tuple(np.broadcast_to(array, (B, array.size)) for array in arrays)
         return rows if self.cell == "lstm" else rows[0]
 
@@ -187,7 +183,7 @@ class Direction:
         """Gradients of the learned state, of those of each sequence's initial state; zero where it was not used."""
         return {
             name: array.sum(axis=0) if used else np.zeros(array.shape[1], array.dtype)
-            for name, array in zip(self._state_names(), initial, strict=True)
+            for name, array in zip(self._state_names, initial, strict=True)
         }
 
 

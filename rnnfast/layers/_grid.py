@@ -81,10 +81,6 @@ class StateForm:
 
     def room(self, B: int, dtype: np.dtype) -> tuple[list[list[Array]], list[tuple[Array, ...]]]:
         """Memory for a state, and each direction's views of it."""
-        if self.stacked:
-            ((count, widths),) = self._groups
-            one = [np.empty((count, B, width), dtype) for width in widths]
-            return [one], _each(one, count)
         memory: list[list[Array]] = []
         views: list[tuple[Array, ...]] = []
         for count, widths in self._groups:

@@ -96,7 +96,6 @@ class Recurrent(Inside, StatefulLayer):
         self.residual, self.learned_state = check_residual(residual), _check.flag(learned_state, "learned_state")
         self.recompute = check_recompute(recompute)
         self.options, self.first = dict(options), dict(first)
-        ops.kind(self.cell, **options)
         self._check_combination()
         self._levels: list[Level] = []
         for number, width in enumerate(self.hidden_sizes):
@@ -360,10 +359,7 @@ class Recurrent(Inside, StatefulLayer):
             lengths = ops.sequence_lengths(lengths, x.shape[restore.unbatched : 2])
             if self.padding == "hold":
                 valid = ValidSteps(np.arange(x.shape[1]) < lengths[:, None], True)
-        given = self._form.enter(state, B, restore.unbatched, "state", dtype)
-        learned = self.learned_state and state is None
-        if learned:
-            given = [direction.initial_state(self.block, B) for direction in self._directions]
+        given, learned = self._given(state, B, restore.unbatched)
         if valid is not None:
             x, lengths = valid.gather(x), valid.lengths
             valid = None if valid.plain else valid
@@ -396,6 +392,12 @@ class Recurrent(Inside, StatefulLayer):
             if key is not None and self.dropout and not last:
                 x = ops.dropout(x, self.dropout, int(key), Masks.BETWEEN.stream(level.number + 1))
         return y, self._form.leave(memory, restore.unbatched), saved
+
+    def _given(self, state: Any, B: int, unbatched: bool) -> tuple[list[Any], bool]:
+        """Where each direction starts, and whether that is the learned state."""
+        if self.learned_state and state is None:
+            return [direction.initial_state(self.block, B) for direction in self._directions], True
+        return self._form.enter(state, B, unbatched, "state", self.block.dtype), False
 
     def _room(self, shape: tuple[int, ...]) -> Any:
         if self.merge is not None:

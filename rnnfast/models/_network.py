@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from rnnfast.layers._base import Block, Layer, contiguous_runs, lay_end_to_end, unique_blocks
+from rnnfast.layers._base import Layer
+from rnnfast.layers._block import Block, contiguous_runs, lay_end_to_end, unique_blocks
 from rnnfast.training import evaluate as _evaluate
 from rnnfast.training import fit as _fit
 from rnnfast.training import online as _online
@@ -22,7 +23,10 @@ class Network(Layer):
     loss: Any = None
     optimizer: Any = None
     metrics: Any = ()
+    # Which layers there are never changes, and so neither does what follows of it.
+    _cache_blocks: list[Block] | None = None
     _cache_slots: Slots | None = None
+    _cache_names: list[tuple[int, dict[str, str]]] | None = None
 
     def _children(self) -> list[tuple[str, Layer]]:
         """Names and layers in order; a layer used twice comes twice."""
@@ -62,7 +66,9 @@ class Network(Layer):
 
     def blocks(self) -> list[Block]:
         """The parameter blocks in order, each once."""
-        return unique_blocks(block for _, layer in self._children() for block in layer.blocks())
+        if self._cache_blocks is None:
+            self._cache_blocks = unique_blocks(block for _, layer in self._children() for block in layer.blocks())
+        return self._cache_blocks.copy()
 
     def slots(self) -> dict[str, tuple[Block, str]]:
         """Where each parameter lives, by name; a layer used twice goes by its first name."""
@@ -94,14 +100,18 @@ class Network(Layer):
 
     def _by_name(self, found: dict[int, dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
         """Gradients of each layer object, by the names that the model gives them."""
-        names = {(id(block), inner): name for name, (block, inner) in self.slots().items()}
+        if self._cache_names is None:
+            names = {slot: name for name, slot in self.slots().items()}
+            self._cache_names = [
+                (id(layer), {inner: names[slot] for inner, slot in layer.slots().items()})
+                for layer in dict.fromkeys(layer for _, layer in self._children())
+            ]
         total: dict[str, np.ndarray] = {}
-        for layer in {id(layer): layer for _, layer in self._children()}.values():
-            for inner_name, (block, inner) in layer.slots().items():
-                name = names[id(block), inner]
-                if inner_name in found[id(layer)]:
-                    gradient = found[id(layer)][inner_name]
-                    total[name] = total[name] + gradient if name in total else gradient
+        for which, named in self._cache_names:
+            gradients = found[which]
+            for inner, name in named.items():
+                if inner in gradients:
+                    total[name] = total[name] + gradients[inner] if name in total else gradients[inner]
         return total
 
     def compile(self, optimizer: Any = "adam", loss: Any = None, metrics: Iterable[Any] = ()) -> None:
@@ -124,8 +134,8 @@ class Network(Layer):
 
 
 def _by_place(slots: Iterable[tuple[str, Slots]]) -> Slots:
-    found: dict[tuple[int, str], tuple[str, tuple[Block, str]]] = {}
+    found: dict[tuple[Block, str], str] = {}
     for prefix, named in slots:
-        for name, (block, inner) in named.items():
-            found.setdefault((id(block), inner), (f"{prefix}.{name}", (block, inner)))
-    return dict(found.values())
+        for name, slot in named.items():
+            found.setdefault(slot, f"{prefix}.{name}")
+    return {name: slot for slot, name in found.items()}

@@ -219,7 +219,7 @@ class Sequential(Network):
         return backward
 
     def _states(self, state: Any, name: str = "state") -> tuple[Any, ...]:
-        count = sum(layer.has_state for layer in self.layers)
+        count = len([layer for layer in self.layers if layer.has_state])
         if state is None:
             return (None,) * count
         if not isinstance(state, tuple) or len(state) != count:

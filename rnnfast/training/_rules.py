@@ -31,9 +31,11 @@ def chosen(model: Layer, rules: Mapping[str, Callable] | None, what: str) -> Ite
     ValueError
         When a pattern fits no parameter.
     """
-    rules, slots = {} if rules is None else rules, model.slots()
+    if rules is None:
+        return
     if not isinstance(rules, Mapping):
         raise TypeError(f"{what} must be a mapping from patterns of parameters' names, got {type(rules).__name__}")
+    slots = model.slots()
     for pattern, rule in rules.items():
         if not isinstance(pattern, str) or not callable(rule):
             raise TypeError(f"{what} must map str to callables, got {pattern!r}: {rule!r}")

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from rnnfast import ops
-from rnnfast.layers._base import Block, Layer, contiguous_runs
+from rnnfast.layers._base import Layer
+from rnnfast.layers._block import Block, contiguous_runs
 from rnnfast.training._shapes import check_shapes, shapes_of
 
 

@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from rnnfast.layers import _check
-from rnnfast.layers._base import contiguous_runs
 from rnnfast.layers._penalties import penalties
 from rnnfast.training._blame import blame
 from rnnfast.training.constraints import Constraints, constrain
@@ -128,8 +127,8 @@ def add_gradients(
     if not count:
         return Step(loss_sum, 0, state, 0.0)
     if earlier:
-        for _, _, grad in contiguous_runs(model.blocks()):
-            grad *= earlier / (earlier + count)
+        for block in model.blocks():
+            block.grad *= earlier / (earlier + count)
     for each in gradient.values() if isinstance(gradient, dict) else [gradient]:
         if each is not None:
             each *= 1.0 / (earlier + count)

@@ -7,7 +7,8 @@ import pytest
 from layer_checks import check_layer_gradients, flatten, randomise
 
 from rnnfast.layers import LSTM, Dropout, Embedding, Last, Linear
-from rnnfast.layers._base import Layer, contiguous_runs
+from rnnfast.layers._base import Layer
+from rnnfast.layers._block import contiguous_runs
 from rnnfast.models import Sequential
 
 

@@ -177,14 +177,15 @@ class Optimizer:
         self._begin()
         # Before, so that an interrupted step leaves nothing that was derived from older values; and after, for
         # what other threads derive meanwhile.
-        _say_changed(blocks)
+        moved = [block for block in blocks if not block.frozen]
+        _say_changed(moved)
         if apart:
             for part, each in zip(whole, factors, strict=True):
                 self._update(part, self._setting(*part.common), rate, each)
         else:
             for part in trained_parts(blocks, self._setting) if self._settings else whole:
                 self._update(part, part.common or _PLAIN, rate, factor)
-        _say_changed(blocks)
+        _say_changed(moved)
         self.last_norm, self.last_clipped = norm, clipped
         return norm
 
@@ -233,7 +234,7 @@ class Optimizer:
 
     def _bind(self, model: Layer, blocks: list[Block]) -> None:
         if self._blocks is not None:
-            if len(blocks) != len(self._blocks) or any(a is not b for a, b in zip(blocks, self._blocks, strict=True)):
+            if blocks != self._blocks:
                 raise ValueError("this optimizer belongs to another model; make a new one")
             return
         if self._parameters is not None:
@@ -323,8 +324,7 @@ def _fitting(pattern: str, names: Iterable[str]) -> list[str]:
 
 def _say_changed(blocks: list[Block]) -> None:
     for block in blocks:
-        if not block.frozen:
-            block.changed()
+        block.changed()
 
 
 def number(value: float, name: str, below: float = math.inf) -> float:

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from rnnfast.layers._base import Block, contiguous_runs
+from rnnfast.layers._block import Block, contiguous_runs
 
 
 class Part(NamedTuple):
