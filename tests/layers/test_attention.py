@@ -262,6 +262,15 @@ def test_copies_and_files(kind, tmp_path, capsys):
         layer.stream()
 
 
+def test_coverage_is_copied_and_belongs_to_a_decoder(tmp_path):
+    layer = randomise(Attention(3, 6, "additive", hidden_size=4, coverage=True, seed=0))
+    for again in (copy.deepcopy(layer), pickle.loads(pickle.dumps(layer)), rebuilt(layer, tmp_path)):
+        assert again.coverage
+        assert np.array_equal(again.params["weight_coverage"], layer.params["weight_coverage"])
+    with pytest.raises(ValueError, match="a Decoder runs it"):
+        layer(np.zeros((1, 2, 3)), np.zeros((1, 5, 6)))
+
+
 @kinds
 def test_shapes(kind):
     layer = make(kind)
