@@ -245,6 +245,9 @@ def test_applications():
     assert hidden < 0.5 * bright_hidden
     assert applications.heartbeat(epochs=2) > 0.95
     assert applications.questions(steps=50) > 0.97
+    right, last = applications.stories(count=1000, longest=3, epochs=8)
+    assert right > 0.9
+    assert last < 0.75
 
 
 def test_long_memory(tmp_path):
