@@ -113,8 +113,12 @@ cdef class Packed:
         set_function(&made.options.output, variant.output)
         made.options.clip, made.options.cell_clip = variant.clip, variant.cell_clip
         made.options.units, made.options.projected = H, self.projected
-        made.zone_h_row, made.zone_c_row = self.constant(variant.zoneout_h), self.constant(variant.zoneout_c)
-        made.ones = self.constant(1.0)
+        if made.zone_h > 0:
+            made.zone_h_row = self.constant(made.zone_h)
+        if made.zone_c > 0:
+            made.zone_c_row = self.constant(made.zone_c)
+        if made.zone_h > 0 or made.zone_c > 0 or made.recurrent_dropout > 0:
+            made.ones = self.constant(1.0)
         made.options.norm_sums = (5 if made.cell.has_c else 1) * unit_bytes(made)
         if "weight_ch" in arrays:
             ends = np.split(arrays["weight_ch"], 2 if variant.coupled else 3)
