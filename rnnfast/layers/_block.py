@@ -265,8 +265,7 @@ class BackwardOnce:
     def __init__(self, slots: Slots):
         self._slots = slots
         self._versions = {block: block.version for block, _ in slots.values()}
-        self._lock = threading.Lock()
-        self._used = False
+        self._right = [True]  # taken out by `start`: that works once even where threads compete
 
     def start(self) -> None:
         """Take the one right to run.
@@ -279,10 +278,10 @@ class BackwardOnce:
         for block, version in self._versions.items():
             if block.version != version:
                 raise RuntimeError("the parameters have changed since this forward call; call forward again")
-        with self._lock:
-            if self._used:
-                raise RuntimeError("this backward has run already; it works once, call forward again")
-            self._used = True
+        try:
+            self._right.pop()
+        except IndexError:
+            raise RuntimeError("this backward has run already; it works once, call forward again") from None
 
     def add(self, gradients: Mapping[str, np.ndarray], into: Any = None) -> None:
         """Add gradients, all or none of them.

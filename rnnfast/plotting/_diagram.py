@@ -17,6 +17,7 @@ _ARROWS = {"up": "#666666", "time": "#2b6cb0", "back": "#c05621", "bridge": "#7a
 ROW, HEIGHT = 66, 30  # from row to row, and of a box, in pixels
 _DIGITS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 _CHARACTER = 7.0  # the width of one in the boxes' font, in pixels, on the safe side
+_MARGIN = 12.0  # around all that is drawn
 
 
 Point = tuple[float, float]
@@ -102,7 +103,7 @@ class Diagram:
         ]
         return Svg("\n".join(lines) + "\n")
 
-    def _extent(self, margin: float = 12) -> tuple[float, float, float, float]:
+    def _extent(self) -> tuple[float, float, float, float]:
         xs = [x for box in self.boxes for x in (box.left[0], box.right[0])]
         ys = [y for box in self.boxes for y in (box.top[1], box.bottom[1])]
         for _, points, bend in self._arrows:
@@ -113,7 +114,7 @@ class Diagram:
             first = x - {"start": 0.0, "middle": 0.5, "end": 1.0}[anchor] * width
             xs += [first, first + width]
             ys += [y - size, y + size]
-        return min(xs) - margin, min(ys) - margin, max(xs) + margin, max(ys) + margin
+        return min(xs) - _MARGIN, min(ys) - _MARGIN, max(xs) + _MARGIN, max(ys) + _MARGIN
 
 
 def text_width(text: str, size: float = 12) -> float:

@@ -10,7 +10,7 @@ Logs = Mapping[str, float]
 
 @contextmanager
 def progress_bar(
-    total: int | None, title: str, *, unit: str = "seq", verbose: bool = True, initial: int = 0
+    total: int | None, title: str, *, unit: str = "seq", verbose: bool = True
 ) -> Iterator[Callable[[int, Logs | Callable[[], Logs]], None]]:
     """A bar with the speed and the time left, as a function of (how many more are done, figures to show).
 
@@ -23,8 +23,6 @@ def progress_bar(
     unit : str
     verbose : bool
         False shows nothing.
-    initial : int
-        How many were done before.
     """
     if not verbose:
         yield lambda done, logs: None
@@ -32,7 +30,7 @@ def progress_bar(
     from tqdm.auto import tqdm  # type: ignore[import-untyped]
 
     unit_scale = total is not None and total >= 100_000
-    with tqdm(total=total, desc=title, unit=unit, unit_scale=unit_scale, initial=initial) as bar:
+    with tqdm(total=total, desc=title, unit=unit, unit_scale=unit_scale) as bar:
         shown = 0.0
 
         def show(done: int, logs: Logs | Callable[[], Logs]) -> None:

@@ -100,7 +100,7 @@ class _States:
             found.append(writer.add("Expand", [weight, shape]))
         return found
 
-    def final(self, level: Level, initial: list[str], names: list[str]) -> None:
+    def final(self, initial: list[str], names: list[str]) -> None:
         """Take what a level ends with."""
         writer = self.writer
         for letter, before, name in zip(self.letters, initial, names, strict=True):
@@ -136,7 +136,7 @@ def _level(writer: Writer, layer: Any, level: Level, x: str, lengths: str | None
     wanted = ["Y", "Y_h", "Y_c"][: 1 + len(states.letters)] if states.keep else ["Y"]
     y, *last = writer.add_many(node.cell.upper(), inputs, wanted, called=called, **node.attributes())
     if states.keep:
-        states.final(level, initial, last)
+        states.final(initial, last)
     if len(level.directions) == 1:
         y = writer.add("Squeeze", [y, writer.constant([1])])
     elif level.merge == "concat":
