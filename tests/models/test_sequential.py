@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from layer_checks import check_layer_gradients, flatten, randomise
 
-from rnnfast.layers import LSTM, Dropout, Embedding, Last, Linear
+from rnnfast.layers import GRU, LSTM, Dropout, Embedding, Last, Linear
 from rnnfast.layers._base import Layer
 from rnnfast.layers._block import contiguous_runs
 from rnnfast.models import Sequential
@@ -283,3 +283,17 @@ def test_summary_and_repr(capsys):
 def test_bad_arguments(make, error, message):
     with pytest.raises(error, match=message):
         make()
+
+
+def test_what_a_model_remembers_of_its_layers_is_not_copied():
+    model, x = Sequential(GRU(3, 4, seed=0), Linear(4, 2, seed=1)), np.ones((2, 5, 3), np.float32)
+    model.blocks().clear()
+    assert model.num_params == model.flat_data.size == 3 * 4 * 8 + 4 + 10
+    model.forward(x)[1](np.ones((2, 5, 2)))
+    wanted = model.flat_grad.copy()
+    for again in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
+        again.zero_grad()
+        again.forward(x)[1](np.ones((2, 5, 2)))
+        assert np.array_equal(again.flat_grad, wanted)
+        assert np.array_equal(model.flat_grad, wanted)
+        assert not {id(block) for block in again.blocks()} & {id(block) for block in model.blocks()}
