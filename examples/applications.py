@@ -1,6 +1,6 @@
 """Small forms of what recurrent networks are used for, each on data that is made here: seconds, and a figure.
 
-    python examples/applications.py [speech music tracking heartbeat questions stories]
+    python examples/applications.py [speech music tracking heartbeat questions stories demand]
 
 speech     phonemes of a made voice, transcribed from its spectra by connectionist temporal classification
 music      tunes in which a motif returns in other keys: note by note, against a table of trigrams; and a new tune
@@ -8,6 +8,7 @@ tracking   where a ball is in noisy frames of a video, also while it is hidden
 heartbeat  beats that come too early and too wide in a made electrocardiogram, by a detector that saw healthy ones
 questions  which question asks the same as another, by one encoder for both and triplets (Siamese network)
 stories    who went where in a short story: a question answered in a sentence, by encoder, attention and decoder
+demand     hourly demand of the next day: all hours at once, hour by hour, and by an encoder and a decoder
 """
 
 import argparse
@@ -19,6 +20,7 @@ from rnnfast.data import NGram
 from rnnfast.decoding import ctc_greedy
 from rnnfast.training import Triplet, train_step
 from rnnfast.training.metrics import EditDistance
+from rnnfast.training.schedules import Cosine
 
 PHONEMES, BANDS = 8, 12
 
@@ -189,9 +191,40 @@ def stories(seed=0, count=3000, longest=5, epochs=10):
     return model.score(list(new), list(new.values())), float(last)
 
 
+def hourly(rng, days):
+    """Demand by the hour: a morning and an evening peak, whose height changes over the week."""
+    hour = np.arange(24)
+    peaks = np.exp(-(((hour - 8) / 2.5) ** 2)) + 1.4 * np.exp(-(((hour - 19) / 3) ** 2))
+    height = 1 + 0.5 * np.sin(2 * np.pi * np.arange(days) / 7) + rng.normal(0, 0.05, days)
+    return (height[:, None] * peaks).ravel() + rng.normal(0, 0.05, 24 * days)
+
+
+def demand(seed=0, days=150, epochs=10):
+    """Mean absolute errors over the next 24 hours: of the day before again, and of three ways to foretell them."""
+    series = hourly(np.random.default_rng(seed), days + 40)
+    past, window = series[: 24 * days], 72
+    starts = np.arange(24 * days, len(series) - 24, 5)
+    wanted = np.stack([series[start : start + 24] for start in starts])
+    told = {"the day before": np.stack([series[start - 24 : start] for start in starts])}
+    rate = Cosine(0.01, steps=epochs * len(past) // 32)
+    for way in ("direct", "recursive"):
+        model = rf.Forecaster(window, 24, strategy=way, cell="gru", hidden_size=32, seed=seed)
+        model.fit(past, epochs=epochs, batch_size=32, optimizer=rf.Adam(rate, clip_norm=1.0))
+        told[way] = model.forecasts(series, starts, 24).reshape(wanted.shape)
+    # The encoder's last state is what the decoder reads at each of its 24 steps.
+    halves = rf.GRU(1, 32, seed=seed), rf.Last(), rf.Repeat(24), rf.GRU(32, 32, seed=seed + 1)
+    network = rf.Sequential(*halves, rf.Linear(32, 1, seed=seed))
+    x, y = rf.data.Windows(past[:, None], window, 24)[:]
+    optimizer = rf.Adam(rate, clip_norm=1.0)
+    network.fit(x, y, loss="mse", optimizer=optimizer, epochs=epochs, seed=seed, verbose=False)
+    before = np.stack([series[start - window : start, None] for start in starts])
+    told["encoder-decoder"] = network.predict(before)[..., 0]
+    return {way: float(np.abs(found - wanted).mean()) for way, found in told.items()}
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    names = ("speech", "music", "tracking", "heartbeat", "questions", "stories")
+    names = ("speech", "music", "tracking", "heartbeat", "questions", "stories", "demand")
     parser.add_argument("what", nargs="*", metavar="WHAT")
     what = parser.parse_args().what or names
     if unknown := set(what) - set(names):
@@ -214,6 +247,8 @@ def main():
     if "stories" in what:
         right, last = stories()
         print(f"stories: {right:.1%} of the answers right; the place named last is right in {last:.1%}")
+    if "demand" in what:
+        print("demand: mean absolute error of", ", ".join(f"{way} {error:.3f}" for way, error in demand().items()))
 
 
 if __name__ == "__main__":

@@ -248,6 +248,10 @@ def test_applications():
     right, last = applications.stories(count=1000, longest=3, epochs=8)
     assert right > 0.9
     assert last < 0.75
+    errors = applications.demand(days=40, epochs=8)
+    assert list(errors) == ["the day before", "direct", "recursive", "encoder-decoder"]
+    assert errors["direct"] < 0.75 * errors["the day before"]
+    assert errors["encoder-decoder"] < errors["the day before"]
 
 
 def test_long_memory(tmp_path):
