@@ -12,6 +12,7 @@ from rnnfast._backend import in_numpy
 from rnnfast.interop.onnx import _node
 from rnnfast.interop.onnx._control import Loop, Scan
 from rnnfast.interop.onnx._node import RecurrentNode
+from rnnfast.interop.onnx._older import older
 from rnnfast.interop.onnx._walk import FOLDED
 
 Array = np.ndarray
@@ -154,6 +155,10 @@ class Evaluator(ReferenceEvaluator):
         super().__init__(proto, opsets, new_ops=[*_OPERATORS, *(new_ops or ())], **options)
         for array in self.rt_inits_.values():
             array.setflags(write=False)
+
+    def _load_impl(self, node: Any, input_types: Any = None) -> Any:
+        found = None if node.domain else older(node.op_type, self.opsets.get("", 0) or 1)
+        return found or super()._load_impl(node, input_types)
 
     def fold(self, outer: Mapping[str, Array], room: int) -> int:
         """Compute once what follows from the model's own numbers, here and in branches and loops.

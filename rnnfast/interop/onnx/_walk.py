@@ -125,6 +125,8 @@ class Walk:
 def _folded(node: Any, attributes: dict[str, Any], arrays: list[Any], opsets: dict[str, int]) -> list[Any]:
     from onnx.reference import ReferenceEvaluator
 
+    from rnnfast.interop.onnx._older import older
+
     names = [f"x{i}" if array is not None else "" for i, array in enumerate(arrays)]
     outputs = [name or f"unused{i}" for i, name in enumerate(node.output)]
     plain = onnx.helper.make_node(node.op_type, names, outputs, **attributes)
@@ -132,7 +134,10 @@ def _folded(node: Any, attributes: dict[str, Any], arrays: list[Any], opsets: di
     graph = onnx.helper.make_graph([plain], "fold", inputs, [onnx.ValueInfoProto(name=name) for name in outputs])
     feed = {name: array for name, array in zip(names, arrays, strict=True) if name}
     try:
-        return list(ReferenceEvaluator(graph, opsets={"": 13, **opsets}).run(None, feed))
+        versions = {"": 13, **opsets}
+        found = older(node.op_type, versions[""])
+        evaluator = ReferenceEvaluator(graph, opsets=versions, new_ops=[found] if found else None)
+        return list(evaluator.run(None, feed))
     except Exception as error:
         raise ValueError(f"{node.op_type} {node.name!r:.80} of weights cannot be computed: {error}") from error
 
