@@ -12,7 +12,7 @@ _names = {
         *("Linear", "Embedding", "Dropout", "Last", "Attention"),
         *("Add", "Average", "Concatenate", "Multiply"),
         *("Activation", "SpatialDropout", "GaussianNoise", "LayerNorm", "BatchNorm", "ActivityRegularizer"),
-        *("MeanPool", "MaxPool", "Flatten", "Repeat", "Reverse", "Conv1D", "CRF"),
+        *("MeanPool", "MaxPool", "MeanPool1D", "MaxPool1D", "Pad", "Flatten", "Repeat", "Reverse", "Conv1D", "CRF"),
         *("from_concat", "to_concat", "Cell", "CustomRNN", "register_cell"),
     ],
     "rnnfast.models": [

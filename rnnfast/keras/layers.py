@@ -371,6 +371,22 @@ class GlobalMaxPooling1D(Layer):
     """The greatest over time."""
 
 
+class MaxPooling1D(Layer):
+    """The greatest of each window of steps."""
+
+
+class AveragePooling1D(Layer):
+    """The mean of each window of steps."""
+
+
+class ZeroPadding1D(Layer):
+    """Steps of zeros before and after."""
+
+
+class ActivityRegularization(Layer):
+    """x itself; its penalty is not supported, but for files that are read to predict."""
+
+
 class Masking(Layer):
     """Steps of which all features are mask_value are padding."""
 
@@ -380,4 +396,5 @@ class Identity(Layer):
 
 
 GlobalAvgPool1D, GlobalMaxPool1D = GlobalAveragePooling1D, GlobalMaxPooling1D
+AvgPool1D, MaxPool1D = AveragePooling1D, MaxPooling1D
 _CLASSES: dict[str, type[Layer]] = {each.__name__: each for each in Layer.__subclasses__()}

@@ -23,6 +23,7 @@ _names = {
     "rnnfast.layers.concatenated": ["from_concat", "to_concat"],
     "rnnfast.layers.python_cell": ["Cell", "CustomRNN", "register_cell"],
     "rnnfast.layers.pooling": ["MaxPool", "MeanPool"],
+    "rnnfast.layers.windows": ["MaxPool1D", "MeanPool1D", "Pad"],
     "rnnfast.layers.shape": ["Flatten", "Repeat", "Reverse"],
     "rnnfast.layers.conv": ["Conv1D"],
     "rnnfast.layers.crf": ["CRF"],

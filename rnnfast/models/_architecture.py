@@ -12,7 +12,8 @@ _LAYERS = (
     *("Linear", "Embedding", "Dropout", "Last", "Attention"),
     *("Add", "Average", "Concatenate", "Multiply"),
     *("Activation", "SpatialDropout", "GaussianNoise", "LayerNorm", "BatchNorm", "ActivityRegularizer"),
-    *("MeanPool", "MaxPool", "Flatten", "Repeat", "Reverse", "Conv1D", "CRF", "CustomRNN"),
+    *("MeanPool", "MaxPool", "MeanPool1D", "MaxPool1D", "Pad", "Flatten", "Repeat", "Reverse"),
+    *("Conv1D", "CRF", "CustomRNN"),
 )
 
 _MODELS = ("Sequential", "MaskedSequential", "Graph", "Encoder", "Bridge", "Decoder", "Seq2Seq")

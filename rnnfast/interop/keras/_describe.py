@@ -23,7 +23,10 @@ from rnnfast.layers import (
     LayerNorm,
     Linear,
     MaxPool,
+    MaxPool1D,
     MeanPool,
+    MeanPool1D,
+    Pad,
     Repeat,
     Reverse,
     SpatialDropout,
@@ -77,7 +80,10 @@ def _configs(model: Any) -> list[Config]:
         and known.plan == repr(model)
         and not any(config.old and "hard_sigmoid" in str(config.values) for config in known.configs)
     ):
-        return [Config(each.kind, each.values, False, each.place, each.dtype) for each in known.configs]
+        again = [Config(each.kind, each.values, False, each.place, each.dtype) for each in known.configs]
+        for each, config in zip(known.configs, again, strict=True):
+            config.read = each.read
+        return again
     return configs_of(list(_plans(model)), False, str(model.dtype or "float32"))
 
 
@@ -260,6 +266,16 @@ def _conv(layer: Any, where: str) -> Plan:
     }
 
 
+def _pad(layer: Any, where: str) -> Plan:
+    if layer.value:
+        raise ValueError(f"{where}: Keras pads with zeros, not with {layer.value!r}")
+    return "ZeroPadding1D", {"padding": [layer.before, layer.after]}
+
+
+def _windows(kind: str) -> Callable[[Any, str], Plan]:
+    return lambda layer, where: (kind, {"pool_size": layer.size, "strides": layer.stride})
+
+
 _PLAIN: dict[type, Callable[[Any, str], Plan]] = {
     Linear: _linear,
     Embedding: _embedding,
@@ -274,4 +290,7 @@ _PLAIN: dict[type, Callable[[Any, str], Plan]] = {
     Repeat: lambda layer, where: ("RepeatVector", {"n": layer.n}),
     MeanPool: lambda layer, where: ("GlobalAveragePooling1D", {}),
     MaxPool: lambda layer, where: ("GlobalMaxPooling1D", {}),
+    MaxPool1D: _windows("MaxPooling1D"),
+    MeanPool1D: _windows("AveragePooling1D"),
+    Pad: _pad,
 }

@@ -37,9 +37,10 @@ def load(path: Any) -> Model:
     -----
     Read are Sequential models, and functional ones that are one chain of layers: LSTM, GRU, SimpleRNN, Bidirectional,
     Embedding, Dense, Conv1D, BatchNormalization, LayerNormalization, TimeDistributed, Masking, Dropout,
-    SpatialDropout1D, GaussianNoise, Activation, ReLU, LeakyReLU, ELU, Softmax, Flatten, RepeatVector,
-    GlobalAveragePooling1D, GlobalMaxPooling1D. `unroll` and `stateful` change no number of a call: a model of ours
-    takes a state and gives one, `y, state = model.run(x, state)`.
+    SpatialDropout1D, GaussianNoise, Activation, ReLU, LeakyReLU, ELU, Softmax, Flatten, RepeatVector, ZeroPadding1D,
+    MaxPooling1D, AveragePooling1D, GlobalAveragePooling1D, GlobalMaxPooling1D. Constraints and penalties of outputs
+    are left out with a warning, as they act in training alone. `unroll` and `stateful` change no number of a call: a
+    model of ours takes a state and gives one, `y, state = model.run(x, state)`.
 
     "hard_sigmoid" means 0.2 x + 0.5 in files of Keras 1 and 2, and x / 6 + 0.5 in those of Keras 3.
     """

@@ -1,5 +1,6 @@
 """What a Keras layer becomes: layers of ours, and Keras's variables in Keras's order and layout."""
 
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -96,9 +97,12 @@ class Config:
     ----------
     most : int
         The largest size that is believed.
+    read : bool
+        Whether it comes from a file, whose predictions are wanted even where training would differ.
     """
 
     most = 2**31
+    read = False
 
     def __init__(self, kind: str, values: Mapping[str, Any], old: bool, place: str = "", dtype: str = "float32"):
         self.kind, self.old, self.dtype = kind, old, dtype
@@ -129,7 +133,16 @@ class Config:
             raise self.error(f"its argument {name}={value!r:.60} is not known here")
         for name in KINDS[self.kind].without:
             if self.values.get(name) not in (None, False):
-                raise self.error(f"{name}={self.values[name]!r:.60} is not supported")
+                if name.endswith(("_constraint", "activity_regularizer")):
+                    self.refuse_in_training(f"{name}={self.values[name]!r:.60}")
+                else:
+                    raise self.error(f"{name}={self.values[name]!r:.60} is not supported")
+
+    def refuse_in_training(self, what: str) -> None:
+        """Raise for what acts in training alone; of a file, whose predictions are right without, only say so."""
+        if not self.read:
+            raise self.error(f"{what} is not supported")
+        warnings.warn(f"{self.place}: {what} is left out: it would act in training alone", stacklevel=2)
 
     def size(self, name: str) -> int:
         """A whole number from 1 to the largest that is believed."""
@@ -224,6 +237,8 @@ ALIASES = {
     "GRUV1": "GRU",
     "GRUV2": "GRU",
     "Convolution1D": "Conv1D",
+    "MaxPool1D": "MaxPooling1D",
+    "AvgPool1D": "AveragePooling1D",
 }
 
 _REASONS = {

@@ -19,7 +19,10 @@ from rnnfast.layers import (
     LayerNorm,
     Linear,
     MaxPool,
+    MaxPool1D,
     MeanPool,
+    MeanPool1D,
+    Pad,
     Repeat,
     SpatialDropout,
 )
@@ -52,8 +55,8 @@ def _embedding(config: Config, shape: Shape) -> Built:
 
 def _conv(config: Config, shape: Shape) -> Built:
     padding = config["padding"]
-    if padding not in ("valid", "causal"):
-        raise config.error(f"padding={padding!r:.60} is not supported; those that are: 'valid', 'causal'")
+    if padding not in ("valid", "causal", "same"):
+        raise config.error(f"padding={padding!r:.60} is not supported; those that are: 'valid', 'causal', 'same'")
     if config["groups"] != 1 or config["data_format"] not in (None, "channels_last"):
         raise config.error("only groups=1 and data_format='channels_last' are supported")
     if len(shape) != 2:
@@ -72,8 +75,65 @@ def _conv(config: Config, shape: Shape) -> Built:
     weights = [direct(config, "", "kernel", layer, "weight", turn=True)]
     if layer.bias:
         weights.append(direct(config, "", "bias", layer, "bias"))
-    steps = None if shape[0] is None else int(layer.output_lengths(np.array([shape[0]]))[0])
-    return Built([layer], weights, (steps, layer.out_channels))
+    around = _same(config, shape, layer.span + 1, layer.stride) if padding == "same" else []
+    return _windowed([*around, layer], weights, shape, layer.out_channels)
+
+
+def _windowed(layers: list[Any], weights: list[Weight], shape: Shape, width: int | None) -> Built:
+    """Layers that change how many steps there are."""
+    steps = shape[0]
+    for layer in layers if steps is not None else ():
+        steps = int(layer.output_lengths(np.array([steps]))[0])
+    return Built(layers, weights, (steps, width))
+
+
+def _same(config: Config, shape: Shape, reach: int, stride: int, value: float | str = 0.0) -> list[Layer]:
+    """What Keras's "same" puts around, so that windows of so many steps give ceil(T / stride) of them."""
+    steps = shape[0]
+    if stride == 1:
+        total = reach - 1
+    elif steps is not None:
+        total = max(0, (-(-steps // stride) - 1) * stride + reach - steps)
+    else:
+        raise config.error("padding='same' with strides above 1 is supported only where the number of steps is known")
+    return [Pad(total // 2, total - total // 2, value)] if total else []
+
+
+def _window_pooling(make: Any) -> Any:
+    def build(config: Config, shape: Shape) -> Built:
+        padding = config["padding"]
+        if padding not in ("valid", "same") or config["data_format"] not in (None, "channels_last"):
+            raise config.error("only padding='valid' or 'same' and data_format='channels_last' are supported")
+        if len(shape) != 2:
+            raise config.error(f"it takes arrays (batch, steps, features), got {shown(shape)}")
+        size = config.size("pool_size")
+        layer = make(size, size if config["strides"] is None else config.size("strides"))
+        around: list[Layer] = []
+        if padding == "same":
+            around = _same(config, shape, size, layer.stride, "least")
+            if around and make is MeanPool1D:
+                raise config.error("padding='same' is not supported where the windows do not divide the steps")
+        return _windowed([*around, layer], [], shape, shape[1])
+
+    return build
+
+
+def _zero_padding(config: Config, shape: Shape) -> Built:
+    if config["data_format"] not in (None, "channels_last"):
+        raise config.error("only data_format='channels_last' is supported")
+    if len(shape) != 2:
+        raise config.error(f"it takes arrays (batch, steps, features), got {shown(shape)}")
+    padding = config["padding"]
+    pair = padding if isinstance(padding, (list, tuple)) else (padding, padding)
+    if len(pair) != 2 or not all(type(each) is int and 0 <= each <= config.most for each in pair):
+        raise config.error(f"padding must be one or two whole numbers, got {padding!r:.60}")
+    return _windowed([Pad(*pair)], [], shape, shape[1])
+
+
+def _activity(config: Config, shape: Shape) -> Built:
+    if config.number("l1") or config.number("l2"):
+        config.refuse_in_training("its penalty")
+    return Built([], [], shape)
 
 
 def _last_axis(config: Config, shape: Shape) -> int:
@@ -209,6 +269,7 @@ _NORM = {
     **{"center": True, "scale": True, "beta_initializer": "zeros", "gamma_initializer": "ones"},
     **dict.fromkeys(("beta_regularizer", "gamma_regularizer", "beta_constraint", "gamma_constraint")),
 }
+_POOLING = {"pool_size": 2, "strides": None, "padding": "valid", "data_format": None}
 _MOVING = {"moving_mean_initializer": "zeros", "moving_variance_initializer": "ones"}
 
 KINDS["Dense"] = Kind({"units": REQUIRED, "activation": None, "use_bias": True, **_KERNEL}, _dense, _WITHOUT)
@@ -258,5 +319,9 @@ KINDS["Flatten"] = Kind({"data_format": None}, _flatten)
 KINDS["RepeatVector"] = Kind({"n": REQUIRED}, _repeat)
 KINDS["GlobalAveragePooling1D"] = Kind({"data_format": None, "keepdims": False}, _pooling(MeanPool))
 KINDS["GlobalMaxPooling1D"] = Kind({"data_format": None, "keepdims": False}, _pooling(MaxPool))
+KINDS["MaxPooling1D"] = Kind(_POOLING, _window_pooling(MaxPool1D))
+KINDS["AveragePooling1D"] = Kind(_POOLING, _window_pooling(MeanPool1D))
+KINDS["ZeroPadding1D"] = Kind({"padding": 1, "data_format": None}, _zero_padding)
+KINDS["ActivityRegularization"] = Kind({"l1": 0.0, "l2": 0.0}, _activity)
 KINDS["Masking"] = Kind({"mask_value": 0.0}, _masking)
 KINDS["Identity"] = Kind({}, lambda config, shape: Built([], [], shape))

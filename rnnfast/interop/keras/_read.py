@@ -128,6 +128,7 @@ def _believe(found: Architecture, size: int) -> None:
     """Sizes are widths and counts, none of which can exceed that of a file of weights by much."""
     for config in found.configs:
         config.most = max(1 << 16, size)
+        config.read = True
 
 
 def _fill(found: Architecture, locate: Any) -> Chain:

@@ -127,7 +127,7 @@ def inner_config(config: Config, value: Any, what: str) -> Config:
         raise config.error(f"its {what} is no layer")
     kind = find_kind(value.get("class_name"), f"the {what} of {config.place}")
     found = Config(kind, value["config"], config.old, f"the {what} of {config.place}", config.dtype)
-    found.most = config.most
+    found.most, found.read = config.most, config.read
     return found
 
 

@@ -153,10 +153,37 @@ def old(arrays, rng):
                 inner.create_dataset(f"{layer}/{name}:0", data=next(weights))
 
 
+def windows():
+    """Layers that look at windows of steps, and what acts in training alone."""
+    yield (
+        "windows",
+        (7, 3),
+        [
+            L.Conv1D(4, 4, padding="same", activation="relu"),
+            L.MaxPooling1D(2, padding="same"),
+            L.ZeroPadding1D((3, 2)),
+            L.AveragePooling1D(3, strides=2),
+            L.ActivityRegularization(l2=0.01),
+            L.Conv1D(3, 2, strides=3, padding="same"),
+            L.LSTM(3, return_sequences=True, kernel_constraint="max_norm"),
+            L.MaxPooling1D(2, strides=1),
+            L.Dense(2, activity_regularizer="l2"),
+        ],
+    )
+
+
 def main():
     rng = np.random.default_rng(0)
     arrays = {}
-    for name, shape, layers in models():
+    write(models(), arrays, rng)
+    old(arrays, rng)
+    write(windows(), arrays, rng)
+    np.savez_compressed(HERE / "outputs.npz", **arrays)
+
+
+def write(found, arrays, rng):
+    """The files of models, and what Keras gives."""
+    for name, shape, layers in found:
         model = keras.Sequential([keras.Input(shape, dtype="int64" if len(shape) == 1 else "float32"), *layers])
         randomise(model, rng)
         arrays[f"{name}_x"] = inputs(shape, rng)
@@ -173,8 +200,6 @@ def main():
             deflate(HERE / "functional.keras")
         if name == "pooled":
             model.save_weights(HERE / f"{name}.weights.h5")
-    old(arrays, rng)
-    np.savez_compressed(HERE / "outputs.npz", **arrays)
 
 
 if __name__ == "__main__":
