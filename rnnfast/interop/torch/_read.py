@@ -76,6 +76,9 @@ def read_state_dict(source: Any) -> StateDict:
         raise TypeError(
             f"wanted a torch.nn.Module, a state dict or the path of a safetensors file, got {type(source).__name__}"
         )
+    for name, value in source.items():
+        if isinstance(value, Mapping) and value and all(hasattr(each, "shape") for each in value.values()):
+            raise ValueError(f"it is a checkpoint, which holds a state dict as {name!r}: give checkpoint[{name!r}]")
     return StateDict(source)
 
 

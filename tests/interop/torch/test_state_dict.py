@@ -129,6 +129,14 @@ def test_prefixes():
         from_torch({"fc.weight": np.ones((2, 8))})
 
 
+def test_a_checkpoint_s_state_dict_is_named():
+    state = to_torch_state_dict(rf.GRU(3, 4))
+    checkpoint = {"epoch": 3, "model_state_dict": state, "vocab": {"a": 1}, "config": {}}
+    for read in (from_torch, lambda source: load_state_dict(rf.GRU(3, 4), source)):
+        with pytest.raises(ValueError, match=r"give checkpoint\['model_state_dict'\]"):
+            read(checkpoint)
+
+
 def test_other_kinds_of_number_beside(tmp_path):
     state = {**random_state("gru"), "fc.ids": np.arange(3), "fc.scale": np.ones(2, np.int8)}
     state |= {"fc.half": np.ones(2, np.float16)}
