@@ -8,13 +8,15 @@ import numpy as np
 from rnnfast.interop._extra import package
 from rnnfast.interop.torch._read import Arrays, is_module, read_state_dict
 from rnnfast.interop.torch._recurrent import to_own, to_theirs
-from rnnfast.layers import BatchNorm, Conv1D, Embedding, LayerNorm, Linear
+from rnnfast.layers import CRF, BatchNorm, Conv1D, Embedding, LayerNorm, Linear
 from rnnfast.layers._base import Layer
 from rnnfast.layers.cells import Cell
 from rnnfast.layers.recurrent import Recurrent
 from rnnfast.models.sequential import Sequential
 
 _SAME = (Linear, Embedding, LayerNorm, BatchNorm, Conv1D)
+# The package pytorch-crf's names, each of the same shape and meaning as ours.
+_OF_CRF = {"start_transitions": "start", "end_transitions": "end", "transitions": "transition"}
 _PLAIN = {"reset": "after", "update": "keep"}
 # What changes training alone, and needs no counterpart where weights go.
 _IN_TRAINING = ("recurrent_dropout",)
@@ -86,6 +88,8 @@ def load_state_dict(model: Layer, source: Any, *, prefix: str = "", names: Mappi
         used |= wanted.keys()
         if isinstance(layer, (Recurrent, Cell)):
             own = to_own(own, _suffixes(layer), layer.bias, layer.cell)
+        elif isinstance(layer, CRF):
+            own = {_OF_CRF[name]: array for name, array in own.items()}
         found.append((layer, own))
     inside = _joined(prefix)
     if unknown := [name for name in arrays if name.startswith(inside) and name not in used]:
@@ -160,6 +164,8 @@ def _theirs(layer: Layer) -> Arrays:
     """A layer's weights by the names of its counterpart."""
     if isinstance(layer, _SAME):
         return {name: np.array(array) for name, array in {**layer.params, **layer.buffers}.items()}
+    if isinstance(layer, CRF) and layer.boundaries:
+        return {name: np.array(layer.params[own]) for name, own in _OF_CRF.items()}
     if not isinstance(layer, (Recurrent, Cell)) or layer.cell not in ("rnn", "lstm", "gru"):
         raise TypeError(f"{type(layer).__name__} has no counterpart in PyTorch that has its weights")
     odd = {name: value for name, value in layer.options.items() if name not in _IN_TRAINING}

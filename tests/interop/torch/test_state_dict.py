@@ -1,5 +1,6 @@
 """State dicts, without PyTorch: what it wrote and computed is in the golden files."""
 
+import itertools
 import subprocess
 import sys
 from pathlib import Path
@@ -127,6 +128,25 @@ def test_prefixes():
         from_torch(both, prefix="coder")
     with pytest.raises(ValueError, match="no recurrent module in it"):
         from_torch({"fc.weight": np.ones((2, 8))})
+
+
+def test_the_names_of_pytorch_crf():
+    """A path scores start + emissions + transitions[from, to] + end, as that package has it."""
+    rng = np.random.default_rng(4)
+    shapes = {"start_transitions": (3,), "end_transitions": (3,), "transitions": (3, 3)}
+    state = {f"crf.{name}": rng.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}
+    model = rf.Sequential(rf.Activation("identity"), rf.CRF(3))
+    load_state_dict(model, state, names={"1": "crf"})
+    x, tags = rng.normal(size=(1, 4, 3)), [2, 0, 1, 1]
+    wanted = state["crf.start_transitions"][2] + state["crf.end_transitions"][1] + x[0, range(4), tags].sum()
+    wanted += sum(state["crf.transitions"][pair] for pair in itertools.pairwise(tags))
+    y = model(x)[0]
+    assert abs(y[0, 0, 2] + sum(y[t, tags[t - 1], tags[t]] for t in (1, 2, 3)) - wanted) < 1e-5
+    again = to_torch_state_dict(model, names={"1": "crf"})
+    assert list(again) == list(state)
+    assert all(np.array_equal(again[name], state[name]) for name in state)
+    with pytest.raises(TypeError, match="CRF has no counterpart"):
+        to_torch_state_dict(rf.CRF(3, boundaries=False))
 
 
 def test_a_checkpoint_s_state_dict_is_named():
