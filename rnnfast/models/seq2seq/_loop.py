@@ -86,7 +86,7 @@ def check_layers(layers: Iterable[Layer]) -> None:
 
 
 def takes_steps(decoder: Any) -> bool:
-    """Whether the loop takes the steps of a search: all that it can, as one step costs it a fraction of what layers cost.
+    """Whether the loop takes the steps of a search: all that it can, as a step costs it a fraction of what layers cost.
 
     A decoder whose steps depend on each other has no other way.
     """
