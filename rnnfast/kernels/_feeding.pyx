@@ -121,12 +121,13 @@ cdef void forward_slice(void *context, int index) noexcept nogil:
     cdef char **each = <char **>(levels + job.count)
     cdef char *own = aligned(<char *>(each + 3 * job.most))
     cdef char *many = own + job.level_scratch
-    cdef unsigned mode = denormals_flush()
+    cdef unsigned mode
     cdef ptrdiff_t s, n, r, b
     cdef rows user
     cdef int l
     if width == 0:
         return
+    mode = denormals_flush()
     for l in range(job.count):
         plans[l] = job.levels[l].plan[0]
         levels[l] = job.levels[l].forward
@@ -176,11 +177,12 @@ cdef void backward_slice(void *context, int index) noexcept nogil:
     cdef char *many = own + job.level_scratch
     cdef int l, top = job.count - 1
     cdef const Level *level
-    cdef unsigned mode = denormals_flush()
+    cdef unsigned mode
     cdef ptrdiff_t s, n, r, b, width, output
     cdef rows user
     if last == first:
         return
+    mode = denormals_flush()
     for l in range(job.count):
         plans[l] = job.levels[l].plan[0]
         levels[l] = job.levels[l].backward

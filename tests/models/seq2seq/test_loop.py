@@ -322,6 +322,17 @@ def test_the_coverage_loss():
     assert found == [pytest.approx(0.25 * overlap / TARGET_LENGTHS.sum(), rel=1e-12)]
 
 
+def test_the_callers_subnormals_are_as_they_were():
+    half = np.float64(np.finfo(np.float64).tiny) / 2
+    for rows in (0, 1, B):
+        decoder = make()
+        source, _ = sources(decoder, rows, lengths=None)
+        logits, backward = decoder.forward(np.ones((rows, T), int), source)
+        assert half * 1.0 > 0
+        backward(np.ones_like(logits))
+        assert half * 1.0 > 0
+
+
 @pytest.mark.parametrize("order", ORDERS)
 def test_searches_and_scheduled_sampling(order):
     decoder = make(order, "additive", "gru", coverage=True, copy=True)
