@@ -6,15 +6,17 @@ from typing import Any
 import numpy as np
 
 from rnnfast.layers import _check
-from rnnfast.layers._base import Axis, Backward, BackwardOnce, Layer
+from rnnfast.layers._base import Axis
+from rnnfast.layers._without_parameters import WithoutParameters
 
 Array = np.ndarray
 
 
-class _Pooling(Layer):
-    """What both share. A subclass says what becomes of (B, T, F), and where the gradient goes."""
+class _Pooling(WithoutParameters):
+    """What both share: y is (B, F) or (F,), and a sequence without steps gives zeros.
 
-    works_on_steps = False
+    A subclass says what becomes of (B, T, F), and where the gradient goes.
+    """
 
     def config(self) -> dict[str, Any]:
         """The constructor's arguments: none."""
@@ -45,34 +47,6 @@ class _Pooling(Layer):
         else:
             y, back = np.zeros((batch.shape[0], batch.shape[2]), x.dtype), lambda dy: np.zeros(batch.shape, x.dtype)
         return y.reshape(*shape[:-2], shape[-1]), lambda dy: back(dy.reshape(y.shape)).reshape(shape)
-
-    def __call__(self, x: Any, *, lengths: Any = None) -> Array:
-        """Inference.
-
-        Parameters
-        ----------
-        x : array_like (B, T, F) or (T, F)
-        lengths : array_like of int (B,), optional
-
-        Returns
-        -------
-        numpy.ndarray
-            (B, F) or (F,). A sequence without steps gives zeros.
-        """
-        return self._apply(x, lengths)[0]
-
-    def forward(self, x: Any, *, lengths: Any = None, rng: Any = None) -> tuple[Array, Backward]:
-        """Training: y and `backward(dy, grads=None, need_dx=True) -> dx`."""
-        once = BackwardOnce(self.slots())
-        y, back = self._apply(x, lengths)
-        shape, dtype = y.shape, y.dtype
-
-        def backward(dy: Any, grads: Any = None, need_dx: bool = True) -> Array:
-            dy = _check.output_gradient(dy, shape, dtype)
-            once.start()
-            return back(dy)
-
-        return y, backward
 
 
 class MeanPool(_Pooling):

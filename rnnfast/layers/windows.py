@@ -7,15 +7,18 @@ import numpy as np
 
 from rnnfast import ops
 from rnnfast.layers import _check
-from rnnfast.layers._base import Axis, Backward, BackwardOnce, Layer
+from rnnfast.layers._base import Axis
+from rnnfast.layers._without_parameters import WithoutParameters
 
 Array = np.ndarray
 
 
-class _Steps(Layer):
-    """What these layers share: a subclass says how many steps come of so many, and what is in them."""
+class _Steps(WithoutParameters):
+    """What these layers share: y is (B, T', F) or (T', F), zero beyond `output_lengths(lengths)`.
 
-    works_on_steps = False
+    A subclass says how many steps come of so many, and what is in them.
+    """
+
     num_directions = None
 
     def _steps_of(self, steps: Any) -> Any:
@@ -50,34 +53,6 @@ class _Steps(Layer):
             return back(dy if beyond is None else np.where(beyond, 0, dy)).reshape(shape)
 
         return (y if beyond is None else np.where(beyond, np.zeros((), y.dtype), y)).reshape(outer), backward
-
-    def __call__(self, x: Any, *, lengths: Any = None) -> Array:
-        """Inference.
-
-        Parameters
-        ----------
-        x : array_like (B, T, F) or (T, F)
-        lengths : array_like of int (B,), optional
-
-        Returns
-        -------
-        numpy.ndarray
-            (B, T', F) or (T', F), zero beyond `output_lengths(lengths)`.
-        """
-        return self._apply(x, lengths)[0]
-
-    def forward(self, x: Any, *, lengths: Any = None, rng: Any = None) -> tuple[Array, Backward]:
-        """Training: y and `backward(dy, grads=None, need_dx=True) -> dx`."""
-        once = BackwardOnce(self.slots())
-        y, back = self._apply(x, lengths)
-        shape, dtype = y.shape, y.dtype
-
-        def backward(dy: Any, grads: Any = None, need_dx: bool = True) -> Array:
-            dy = _check.output_gradient(dy, shape, dtype)
-            once.start()
-            return back(dy)
-
-        return y, backward
 
 
 class _Windows(_Steps):
