@@ -40,6 +40,8 @@ else:
         ["-O3", "-std=gnu11", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math", "-fvisibility=hidden"],
         [],
     )
+    # Tables for unwinding the stack, which nothing here does, would be a twelfth of the code.
+    flags += [] if debug or sanitize else ["-fno-asynchronous-unwind-tables"]
     sets = {"avx2": ["-mavx2", "-mfma"], "avx512": ["-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mfma"]}
     flags += ["-g" if debug else "-g1" if sanitize else "-g0"]
     # Names that nobody looks up, and pages that are half empty, are a tenth of what is installed.
@@ -58,6 +60,17 @@ macros += [("RNNFAST_X86", None)] * x86 + [("RNNFAST_ARM64", None)] * arm64
 macros += [("RNNFAST_EMULATE_AVX512", None)] * emulate
 macros += [("RNNFAST_FAULT", f"FAULT_{fault.upper()}")] * bool(fault)
 
+
+def optimized(level: str) -> list[str]:
+    """The flags with another level of optimization than -O3."""
+    return [flag.replace("-O3", level) for flag in flags]
+
+
+# On x86-64 the portable code is there to be compared with; nobody is served by it.
+small_libraries = {"generic"} if x86 else set()
+# These wait for Python or for the libraries: measured, they are as fast.
+small_extensions = {"_losses", "_norms", "_passes", "_threads", "_trace", "_updates"}
+
 headers = sorted(os.path.join(SOURCE, name) for name in os.listdir(SOURCE) if name.endswith(".h"))
 targets = {"generic": []} | ({"sse2": [], **sets} if x86 else {"neon": []} if arm64 else {})
 libraries = [
@@ -68,7 +81,11 @@ libraries = [
             "obj_deps": {"": headers},
             "include_dirs": [SOURCE],
             "macros": macros,
-            "cflags": [*flags, *extra, *([] if sys.platform == "win32" else ["-fPIC"])],
+            "cflags": [
+                *optimized("-Os" if name in small_libraries else "-O3"),
+                *extra,
+                *([] if sys.platform == "win32" else ["-fPIC"]),
+            ],
         },
     )
     for name, extra in targets.items()
@@ -101,7 +118,9 @@ def extension(name: str, *sources: str) -> Extension:
         include_dirs=[SOURCE, numpy.get_include()],
         define_macros=macros,
         # The arithmetic is in the libraries; what calls it is not faster with -O3, and a tenth larger.
-        extra_compile_args=[flag.replace("-O3", "-O2") for flag in flags if flag != "-fvisibility=hidden"],
+        extra_compile_args=[
+            flag for flag in optimized("-Os" if name in small_extensions else "-O2") if flag != "-fvisibility=hidden"
+        ],
         extra_link_args=links,
         depends=headers,
     )

@@ -79,7 +79,7 @@ def test_no_sources_installed():
 @only_installed
 def test_small():
     sizes = {path: path.stat().st_size for path in FOLDER.rglob("*") if path.is_file()}
-    assert sum(sizes.values()) < 9 * MEGABYTE
+    assert sum(sizes.values()) < 8 * MEGABYTE
     # What a wheel brings, before Python has compiled it.
-    assert sum(size for path, size in sizes.items() if path.suffix != ".pyc") < 5.5 * MEGABYTE
+    assert sum(size for path, size in sizes.items() if path.suffix != ".pyc") < 5 * MEGABYTE
     assert sum(size for path, size in sizes.items() if path.suffix in (".so", ".pyd")) < 4 * MEGABYTE
