@@ -69,7 +69,7 @@ def optimized(level: str) -> list[str]:
 # On x86-64 the portable code is there to be compared with; nobody is served by it.
 small_libraries = {"generic"} if x86 else set()
 # These wait for Python or for the libraries: measured, they are as fast.
-small_extensions = {"_losses", "_norms", "_passes", "_threads", "_trace", "_updates"}
+small_extensions = {"_frontier", "_losses", "_norms", "_passes", "_threads", "_trace", "_updates"}
 
 headers = sorted(os.path.join(SOURCE, name) for name in os.listdir(SOURCE) if name.endswith(".h"))
 targets = {"generic": []} | ({"sse2": [], **sets} if x86 else {"neon": []} if arm64 else {})
@@ -146,6 +146,7 @@ setup(
             extension("_linear"),
             extension("_attention"),
             extension("_feeding"),
+            extension("_frontier"),
             extension("_passes"),
             extension("_losses"),
             extension("_ctc"),

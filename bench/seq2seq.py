@@ -11,6 +11,7 @@ Without `--load` a model learns for twenty seconds, so that it ends its words wh
 """
 
 import argparse
+import functools
 import importlib.util
 import itertools
 from pathlib import Path
@@ -169,7 +170,7 @@ def train_ours(model, batches, recipe):
     return lambda: model.fit(lambda: iter(batches), loss=loss, optimizer=adam, verbose=False, seed=0)
 
 
-def write_torch(model, words, beam, batch_size=256):
+def write_torch(model, words, beam, batch_size):
     order = sorted(range(len(words)), key=lambda i: len(words[i]))
     found = [None] * len(words)
     for begin in range(0, len(words), batch_size):
@@ -190,6 +191,7 @@ def main():
     parser.add_argument("--words", type=int, default=768, help="how many to decode")
     parser.add_argument("--steps", type=int, default=8, help="batches of training")
     parser.add_argument("--beam", type=int, default=5)
+    parser.add_argument("--together", type=int, nargs="+", default=[256, 1], help="how many words to decode at once")
     for name, default in g2p.Recipe()._asdict().items():
         parser.add_argument(f"--{name}", type=type(default), default=default)
     args = parser.parse_args()
@@ -217,7 +219,9 @@ def main():
     same = np.mean(
         [
             a == b
-            for a, b in zip(g2p.pronounce(ours, words, args.beam), write_torch(theirs, words, args.beam), strict=True)
+            for a, b in zip(
+                g2p.pronounce(ours, words, args.beam), write_torch(theirs, words, args.beam, 256), strict=True
+            )
         ]
     )
     print(
@@ -226,13 +230,14 @@ def main():
     )
     count = sum(len(y) for _, y, _ in batches)
     tasks = {
-        f"decoding, beam {args.beam}": (
+        f"decoding, beam {args.beam}, {size} together": (
             len(words),
-            lambda: g2p.pronounce(ours, words, args.beam),
-            lambda: write_torch(theirs, words, args.beam),
-        ),
-        "training": (count, train_ours(ours, batches, recipe), train_torch(theirs, batches, recipe)),
+            functools.partial(g2p.pronounce, ours, words, args.beam, size),
+            functools.partial(write_torch, theirs, words, args.beam, size),
+        )
+        for size in args.together
     }
+    tasks["training"] = count, train_ours(ours, batches, recipe), train_torch(theirs, batches, recipe)
     for what, (number, our, their) in tasks.items():
         if what == "training":
             theirs.train()

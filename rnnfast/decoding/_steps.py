@@ -76,7 +76,9 @@ def advance(model: Steps, tokens: Array, state: Any, place: int, limits: Limits)
         When the model gives nan.
     """
     log_probs, state = model.step(tokens, state)
-    check_log_probs(log_probs, place, limits)
+    if np.isnan(log_probs).any():
+        raise FloatingPointError(f"the model gave nan at step {place}")
+    check_stop(log_probs, limits)
     stop = limits.stop
     if stop is not None:
         if place < limits.min_length:
@@ -86,10 +88,8 @@ def advance(model: Steps, tokens: Array, state: Any, place: int, limits: Limits)
     return log_probs, state, getattr(state, "weights", None)
 
 
-def check_log_probs(log_probs: Array, place: int, limits: Limits) -> None:
-    """Refuse nan, and a stop token that is none of the model's; see `advance`."""
-    if np.isnan(log_probs).any():
-        raise FloatingPointError(f"the model gave nan at step {place}")
+def check_stop(log_probs: Array, limits: Limits) -> None:
+    """Refuse a stop token that is none of the model's; see `advance`."""
     if limits.stop is not None and not 0 <= limits.stop < log_probs.shape[1]:
         raise ValueError(f"stop must be a token from 0 to {log_probs.shape[1] - 1}, got {limits.stop!r}")
 
@@ -99,7 +99,7 @@ def take_rows(state: Any, rows: Array) -> Any:
     if isinstance(state, tuple):
         found = [take_rows(each, rows) for each in state]
         return type(state)(*found) if hasattr(state, "_fields") else tuple(found)
-    return None if state is None else state[:, rows]
+    return None if state is None else state.take(rows, axis=1)
 
 
 def log_softmax(logits: Array) -> Array:

@@ -264,8 +264,7 @@ cdef class Loop:
         ``out`` (B, T, P), which is the next stage's x; ``residual``, whether x is added to the output; ``factor``
         (B, T, P), what the output is then multiplied by, or None.
     reader : object
-        ``memory`` : Memory; ``source`` : int64 (B,), which source of the memory a row looks at, or None for its own;
-        ``query`` : PackedMatrix, ``weight`` and ``along`` (K,), padded with zeros, of additive scores, else None;
+        ``memory`` : Memory; ``query`` : PackedMatrix, ``weight`` and ``along`` (K,), padded with zeros, of additive scores, else None;
         ``queries`` (B, T, Q), ``projected`` (B, T, K) zeros, padded as weight is, or None; ``weights`` (B, T, S);
         ``coverage`` (B, T + 1, S) or None; ``both`` (B, T, F + Q), context and output, whose last Q columns are the
         last stage's ``out``.
@@ -291,7 +290,8 @@ cdef class Loop:
     cdef Packed packed
     cdef Memory memory
     cdef PackedMatrix combine, query
-    cdef Buffer room, source
+    cdef Buffer room
+    cdef cnp.ndarray source
     cdef list saved
     cdef Job job
     cdef ptrdiff_t B, T
@@ -303,7 +303,7 @@ cdef class Loop:
         cdef Packed packed
         cdef Needs needs
         cdef Buffer saved
-        cdef cnp.ndarray x, source
+        cdef cnp.ndarray x
         cdef double work = 0
         cdef int l
         self.stages, self.reader, self.mixed = tuple(stages), reader, mixed
@@ -336,15 +336,6 @@ cdef class Loop:
             calls.append(call)
         self.calls = tuple(calls)
         job.look.sources = &self.memory.sources
-        if reader.source is not None:
-            source = np.ascontiguousarray(reader.source, np.int64)
-            if (<object>source).shape != (self.B,) or self.B and not 0 <= source.min() <= source.max() < self.memory.count:
-                raise ValueError(f"source must be the number, below {self.memory.count}, of each of {self.B} rows' source")
-            self.source = Buffer.of(self.B * sizeof(int64_t))
-            memcpy(self.source.start, cnp.PyArray_DATA(source), self.B * sizeof(int64_t))
-            job.look.source = <int64_t *>self.source.start
-        elif self.memory.count != self.B:
-            raise ValueError(f"the memory must have a source for each of {self.B} rows, it has {self.memory.count}")
         job.look.ahead = &self.query.affine if self.query is not None else NULL
         job.look.weight, job.look.along = bytes_or_none(reader.weight), bytes_or_none(reader.along)
         job.look.queries, job.look.projected = array3(reader.queries), array_or_none(reader.projected)
@@ -373,7 +364,21 @@ cdef class Loop:
         job.scratch = made.start
         return made
 
-    def forward(self, initial, final):
+    cdef look_at(self, sources):
+        """Which source of the memory each row looks at; None: the one of its number."""
+        cdef cnp.ndarray given
+        if sources is None:
+            if self.memory.count != self.B:
+                raise ValueError(f"the memory must have a source for each of {self.B} rows, it has {self.memory.count}")
+            self.job.look.source = NULL
+            return
+        given = np.ascontiguousarray(sources, np.int64)
+        if (<object>given).shape != (self.B,) or self.B and not 0 <= given.min() <= given.max() < self.memory.count:
+            raise ValueError(f"source must be the number, below {self.memory.count}, of each of {self.B} rows' source")
+        self.source = given
+        self.job.look.source = <int64_t *>cnp.PyArray_DATA(given)
+
+    def forward(self, initial, final, sources=None):
         """Run all steps.
 
         Parameters
@@ -381,10 +386,13 @@ cdef class Loop:
         initial : sequence of (h, c) or (h,) of arrays (B, P) and (B, H), C-contiguous, or None for zeros
         final : sequence of the same, arrays
             Written; rows without a step are left as they are.
+        sources : int64 ndarray (B,), or None
+            Which source of the memory each row looks at; None is its own, and what backward needs.
         """
         cdef Job *job = &self.job
         cdef Buffer scratch
         cdef int l
+        self.look_at(sources)
         for l in range(job.count):
             h0, c0 = initial[l] if len(initial[l]) == 2 else (initial[l][0], None)
             hn, cn = final[l] if len(final[l]) == 2 else (final[l][0], None)

@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from rnnfast.models.seq2seq._loop import Held
 from rnnfast.models.seq2seq._search import Position
+from rnnfast.models.seq2seq._stepping import Stepper
 
 Array = np.ndarray
 
@@ -26,8 +26,8 @@ class Beginnings:
         self._kept: list[Array] = []
         """The arrays of a state (L, capacity, H), in the order of the nest."""
 
-    def add(self, position: Position) -> Array:
-        """Keep the states after a step: places (N,), by which they are had again."""
+    def add(self, position: Position) -> None:
+        """Keep the states after a step."""
         arrays = _flat(position.recurrent)
         begin, self._count = self._count, self._count + arrays[0].shape[1]
         if not self._kept or self._kept[0].shape[1] < self._count:
@@ -38,15 +38,14 @@ class Beginnings:
         for kept, each in zip(self._kept, arrays, strict=True):
             kept[:, begin : self._count] = each
         self._nest = position.recurrent
-        return np.arange(begin, self._count)
 
     def take(self, places: Array, rows: Array) -> Position:
-        """The states at places (N,), each of another row of the batch; rows (N,) rise."""
-        recurrent = _nested(self._nest, iter([kept[:, places] for kept in self._kept]))
+        """The states of the numbers (N,) in which they came, each of another row of the batch; rows (N,) rise."""
+        recurrent = _nested(self._nest, iter([kept.take(places, axis=1) for kept in self._kept]))
         first, last = self._first, self._last
         if not np.array_equal(rows, self._rows):
             memory, lengths, sources = first.memory, first.lengths, rows
-            if not isinstance(memory, Held) and memory is not None:
+            if not isinstance(memory, Stepper) and memory is not None:
                 memory, sources = memory[rows], np.arange(len(rows))
                 lengths = None if lengths is None else lengths[rows]
             context = None if first.context is None else first.context[rows]

@@ -8,7 +8,6 @@ import numpy as np
 from rnnfast import ops
 from rnnfast._backend import get_backend, require_compiled
 from rnnfast.kernels._attention import Memory
-from rnnfast.kernels._feeding import Loop
 from rnnfast.layers import Dropout
 from rnnfast.layers._attention_steps import Reading
 from rnnfast.layers._base import Layer
@@ -16,6 +15,7 @@ from rnnfast.layers._direction import dropped
 from rnnfast.layers._grid import Masks
 from rnnfast.layers._level import Level
 from rnnfast.layers.recurrent import Recurrent
+from rnnfast.models.seq2seq._frame import Frame, Part, first_states, levels_of
 
 Array = np.ndarray
 
@@ -29,39 +29,6 @@ class Running(NamedTuple):
     """(1, B, A): h~ of the step before; None is zeros."""
     coverage: Array | None = None
     """(1, B, S): the sum of all attention so far; None is zeros."""
-
-
-class Held(NamedTuple):
-    """Sources, ready to be looked at."""
-
-    memory: Memory
-    positions: int
-
-
-class Stage(NamedTuple):
-    """One recurrent level, as `kernels._feeding.Loop` takes it."""
-
-    packed: Any
-    noise: tuple[int, int]
-    x: Array
-    out: Array
-    residual: bool
-    factor: Array | None
-
-
-class Reader(NamedTuple):
-    """Attention, as the same takes it."""
-
-    memory: Memory
-    source: Array | None
-    query: Any
-    weight: Array | None
-    along: Array | None
-    queries: Array
-    projected: Array | None
-    weights: Array
-    coverage: Array | None
-    both: Array
 
 
 def check_layers(layers: Iterable[Layer]) -> None:
@@ -111,11 +78,9 @@ class Pass:
         Embedded tokens, with the context beside them where there is one.
     state : Running
     lengths : int64 ndarray (B,), optional
-    memory : ndarray (B, S, F), optional
-        What attention looks at, needed for training.
+    memory : ndarray (B, S, F)
+        What attention looks at.
     memory_lengths : int64 ndarray (B,), optional
-    held, source : Held and int64 ndarray (B,), optional
-        Instead of them: sources that are ready, and which one each row looks at.
     key : Key, optional
         Of everything that is dropped; given in training alone.
 
@@ -134,78 +99,29 @@ class Pass:
         x: Array,
         state: Running,
         lengths: Array | None,
-        *,
-        memory: Array | None = None,
-        memory_lengths: Array | None = None,
-        held: Held | None = None,
-        source: Array | None = None,
+        memory: Array,
+        memory_lengths: Array | None,
         key: Any = None,
     ):
         require_compiled("a decoder whose steps feed each other")
         self.decoder, self.lengths, self.key = decoder, lengths, key
         self.training = key is not None
         (B, T, E), dtype = x.shape, x.dtype
-        attention, combine = decoder.attention, decoder.combine
-        early, feeds = decoder.attention_order == "bahdanau", decoder.input_feeding
-        F, Q = attention.key_size, attention.query_size
-        self.reading = Reading(attention)
-        if held is None:
-            assert memory is not None
-            held = hold(decoder, memory, memory_lengths, self.reading, self.training)
-        S = held.positions
-
-        self.levels: list[tuple[int, Recurrent, Level]] = [
-            (i, layer, level)
-            for i, layer in enumerate(decoder.recurrent.layers)
-            if isinstance(layer, Recurrent)
-            for level in layer._levels
+        self.reading = Reading(decoder.attention)
+        held, S = hold(self.reading, memory, memory_lengths, self.training)
+        self.levels = levels_of(decoder)
+        parts = [
+            Part(*self._packed(i, layer, level), self._factor(place, B, T, dtype))
+            for place, (i, layer, level) in enumerate(self.levels)
         ]
-        first = np.zeros((B, T, decoder.recurrent.input_shape[-1]), dtype)
-        first[..., :E] = x
-        if feeds and T and state.fed is not None:
-            first[:, 0, E:] = state.fed[0]
-        self.both = np.zeros((B, T, F + Q), dtype)
-        outs = [np.zeros((B, T, level.output_size), dtype) for _, _, level in self.levels[:-1]]
-        outs.append(self.both[..., F:])
-        stages = []
-        for place, (i, layer, level) in enumerate(self.levels):
-            packed, noise = self._packed(i, layer, level)
-            around = bool(level.around)
-            given = outs[place - 1] if place else first
-            stages.append(Stage(packed, noise, given, outs[place], around, self._factor(place, B, T, dtype)))
-
-        projected, coverage = None, None
-        if self.reading.additive:
-            projected = np.zeros((B, T, self.reading.width), dtype)
-        if attention.coverage:
-            coverage = np.zeros((B, T + 1, S), dtype)
-            if state.coverage is not None:
-                coverage[:, 0] = state.coverage[0]
-        self.queries = np.zeros((B, T, Q), dtype) if early else self.both[..., F:]
-        self.weights, self.coverage = np.zeros((B, T, S), dtype), coverage
-        self.reader = Reader(
-            held.memory,
-            source,
-            self.reading.query(),
-            self.reading.weight,
-            self.reading.along,
-            self.queries,
-            projected,
-            self.weights,
-            coverage,
-            self.both,
-        )
-        self.mixed = np.zeros((B, T, combine.out_features), dtype) if feeds else None
-        self.loop = Loop(
-            stages,
-            self.reader,
-            lengths=lengths,
-            early=early,
-            feed=E,
-            combine=combine._packed() if feeds else None,
-            mixed=self.mixed,
-            draws=self.training,
-        )
+        frame = Frame(decoder, self.reading, self.reading.query(), held, S, parts, B, T, lengths, self.training)
+        frame.x[..., :E] = x
+        if T and state.fed is not None:
+            frame.x[:, 0, E:] = state.fed[0]
+        if frame.coverage is not None and state.coverage is not None:
+            frame.coverage[:, 0] = state.coverage[0]
+        self.both, self.mixed, self.queries = frame.both, frame.mixed, frame.queries
+        self.weights, self.coverage, self.loop = frame.weights, frame.coverage, frame.loop
         self.loop.forward(*self._states(state, B, dtype))
         self.state = self._after(state)
 
@@ -241,25 +157,17 @@ class Pass:
 
     def _states(self, state: Running, B: int, dtype: np.dtype) -> tuple[list[Any], list[Any]]:
         """Where each level starts, and where its last state is written: the start, to begin with."""
-        layers = [layer for layer in self.decoder.recurrent.layers if isinstance(layer, Recurrent)]
-        given = state.recurrent if state.recurrent is not None else [None] * len(layers)
-        initial: list[Any] = []
+        initial = first_states(self.decoder, state.recurrent, B, dtype)
         final: list[Any] = []
         self.rooms, self.learned = [], []
-        for layer, own in zip(layers, given, strict=True):
-            starts = layer._form.enter(own, B, False, "state", dtype)
-            self.learned.append(layer.learned_state and own is None)
-            if self.learned[-1]:
-                starts = [direction.initial_state(layer.block, B) for direction in layer._directions]
+        for i, layer in enumerate(layer for layer in self.decoder.recurrent.layers if isinstance(layer, Recurrent)):
+            self.learned.append(layer.learned_state and (state.recurrent is None or state.recurrent[i] is None))
             memory, views = layer._form.room(B, dtype)
             self.rooms.append((layer, memory))
-            for view, start in zip(views, starts, strict=True):
-                arrays = start if isinstance(start, tuple) else (start,) * len(view)
-                arrays = tuple(None if array is None else np.ascontiguousarray(array) for array in arrays)
-                for array, value in zip(view, arrays, strict=True):
-                    array[...] = 0 if value is None else value
-                initial.append(arrays)
-                final.append(view)
+            final += views
+        for view, start in zip(final, initial, strict=True):
+            for array, value in zip(view, start, strict=True):
+                array[...] = 0 if value is None else value
         return initial, final
 
     def _after(self, before: Running) -> Running:
@@ -369,19 +277,16 @@ class Pass:
         found[id(recurrent)].update(recurrent._by_name(by_layer))
 
 
-def hold(
-    decoder: Any, memory: Array, lengths: Array | None, reading: Reading | None = None, training: bool = False
-) -> Held:
-    """Sources (M, S, F), ready to be looked at.
+def hold(reading: Reading, memory: Array, lengths: Array | None, training: bool = False) -> tuple[Memory, int]:
+    """Sources (M, S, F), ready to be looked at, and S.
 
     Raises
     ------
     ValueError
         When there are more positions than a location-based attention has.
     """
-    reading = reading or Reading(decoder.attention)
     keys, values = reading.enter(memory, lengths)
-    return Held(Memory(keys, values, lengths, reading.additive, training), values.shape[1])
+    return Memory(keys, values, lengths, reading.additive, training), values.shape[1]
 
 
 def run(decoder: Any, x: Array, source: Any, state: Running, lengths: Any = None, key: Any = None) -> Pass:
@@ -398,4 +303,4 @@ def run(decoder: Any, x: Array, source: Any, state: Running, lengths: Any = None
     if len(source.memory) != B:
         raise ValueError(f"the source's memory must have {B} rows, as the tokens have, got {len(source.memory)}")
     ends = None if source.lengths is None else ops.sequence_lengths(source.lengths, source.memory.shape[:2])
-    return Pass(decoder, x, state, lengths, memory=source.memory, memory_lengths=ends, key=key)
+    return Pass(decoder, x, state, lengths, source.memory, ends, key)

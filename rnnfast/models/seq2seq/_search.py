@@ -7,6 +7,7 @@ import numpy as np
 from rnnfast.decoding._steps import log_softmax, take_rows
 from rnnfast.models.seq2seq import _copying, _loop
 from rnnfast.models.seq2seq._parts import Source
+from rnnfast.models.seq2seq._stepping import Stepper
 from rnnfast.models.seq2seq.decoder import Decoder
 
 Array = np.ndarray
@@ -16,9 +17,9 @@ class Position(NamedTuple):
     """Where a search stands: N rows, each a hypothesis of one of M sources."""
 
     recurrent: Any
-    """The state of the decoder's recurrent layers, N rows."""
+    """The state of the decoder's recurrent layers, N rows; of a stepper's the whole of it."""
     memory: Any
-    """(M, S, F); where the compiled loop takes the steps it is ready for that, and keeps all sources."""
+    """(M, S, F); or the `Stepper` that takes the steps, which keeps all sources."""
     lengths: Array | None
     """(M,), of the memory."""
     context: Array | None
@@ -34,33 +35,32 @@ class Position(NamedTuple):
 
 def start(decoder: Decoder, source: Source, rows: int) -> tuple[Array, Position]:
     """The start token for each row, and where the search begins."""
-    begin, tokens = decoder.begin(source), None if decoder.gate is None else _copying.held_tokens(decoder, source)
-    memory: Any = source.memory if decoder.attention is not None else None
+    tokens, sources, begin = np.full(rows, decoder.start), np.arange(rows), decoder.begin(source)
     if _loop.takes_steps(decoder):
-        memory = _loop.hold(decoder, memory, source.lengths)
-        begin = begin if decoder.steps_depend else _loop.Running(begin)
-    position = Position(begin, memory, source.lengths, source.context, np.arange(rows), None, tokens)
-    return np.full(rows, decoder.start), position
+        stepper = Stepper(decoder, source)
+        state = stepper.enter(begin if decoder.steps_depend else _loop.Running(begin), rows)
+        return tokens, Position(state, stepper, None, None, sources, None)
+    memory = source.memory if decoder.attention is not None else None
+    held = None if decoder.gate is None else _copying.held_tokens(decoder, source)
+    return tokens, Position(begin, memory, source.lengths, source.context, sources, None, held)
 
 
 def step(decoder: Decoder, tokens: Array, position: Position) -> tuple[Array, Position]:
     """Log-probabilities (N, V) after one more token each."""
+    if isinstance(position.memory, Stepper):
+        logits, state, looked = position.memory.step(tokens, position.recurrent, position.sources)
+        return log_softmax(logits), position._replace(recurrent=state, weights=looked)
     embedded = decoder.embedding(tokens)[:, None]
     x = decoder.beside(embedded, position.context)
     both = weights = None
-    recurrent: Any
-    if isinstance(position.memory, _loop.Held):
-        found = _loop.Pass(decoder, x, position.recurrent, None, held=position.memory, source=position.sources)
-        read, both, weights, recurrent = found.read(), found.both, found.weights, found.state
-    else:
-        read, recurrent = decoder.recurrent.run(x, position.recurrent)
-        if decoder.attention is not None and decoder.combine is not None:
-            assert position.memory is not None
-            M, S, _ = position.memory.shape
-            query = read[:, 0].reshape(M, -1, read.shape[2])
-            context, weights = decoder.attention(query, position.memory, lengths=position.lengths)
-            both = np.concatenate([context.reshape(len(read), 1, -1), read], axis=-1)
-            read, weights = decoder.combine(both), weights.reshape(len(read), 1, S)
+    read, recurrent = decoder.recurrent.run(x, position.recurrent)
+    if decoder.attention is not None and decoder.combine is not None:
+        assert position.memory is not None
+        M, S, _ = position.memory.shape
+        query = read[:, 0].reshape(M, -1, read.shape[2])
+        context, weights = decoder.attention(query, position.memory, lengths=position.lengths)
+        both = np.concatenate([context.reshape(len(read), 1, -1), read], axis=-1)
+        read, weights = decoder.combine(both), weights.reshape(len(read), 1, S)
     logits = decoder.output(read)
     if position.tokens is not None:
         logits = _copying.run(decoder, logits, both, weights, embedded, position.tokens[position.sources])
@@ -72,7 +72,7 @@ def reorder(position: Position, rows: Array) -> Position:
     """Chosen rows; sources that no row is left of are dropped."""
     sources, memory, lengths = position.sources[rows], position.memory, position.lengths
     tokens = position.tokens
-    if memory is not None and not isinstance(memory, _loop.Held):
+    if memory is not None and not isinstance(memory, Stepper):
         kept, counts = np.unique(sources, return_counts=True)
         if not (np.ptp(counts) == 0 and np.array_equal(sources, np.repeat(kept, counts))):
             kept, counts = sources, np.ones(len(rows), np.intp)
