@@ -147,6 +147,7 @@ setup(
             extension("_attention"),
             extension("_feeding"),
             extension("_frontier"),
+            extension("_stepping"),
             extension("_passes"),
             extension("_losses"),
             extension("_ctc"),

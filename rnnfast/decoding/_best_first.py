@@ -25,7 +25,7 @@ def best_first(model: Any, batch: Any, beam_size: int, limits: Limits) -> list[l
     model
         `Steps` with `beginnings(state)`, what keeps the states of all beginnings: `add(state)`, of the rows in the
         order in which they were fed, and `take(numbers, rows) -> state`, of the numbers in which they were added, for
-        rows of the batch in rising order.
+        rows of the batch in rising order, each time some of those of the time before.
     batch, beam_size, limits
         As of `rnnfast.decoding.beam_search`; with a stop token.
     """

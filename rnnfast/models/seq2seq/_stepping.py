@@ -5,6 +5,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from rnnfast.kernels._linear import multiply
+from rnnfast.kernels._stepping import embed, log_softmax
 from rnnfast.models.seq2seq import _copying
 from rnnfast.models.seq2seq._frame import Frame, Part, first_states, levels_of
 from rnnfast.models.seq2seq._loop import Reading, Running, hold
@@ -23,6 +25,8 @@ class _Room(NamedTuple):
     """The parts of a whole state before the step, and their columns."""
     after: list[Array]
     """The same after it."""
+    read: Array
+    """(N, A): h~."""
 
 
 class Stepper:
@@ -50,6 +54,9 @@ class Stepper:
             packed = direction.packed(layer.block, layer._cache_packed, False)
             self._parts.append(Part(packed, direction.noise(None, 2 * level.number), None))
             self._widths.append(direction.state_sizes)
+        self._table = decoder.embedding.block.array("weight")
+        self._combine = None if decoder.input_feeding else decoder.combine._packed()
+        self._output = decoder.output._packed()
         self._fed = decoder.combine.out_features if decoder.input_feeding else 0
         # One room is kept: most steps are of as many rows as the one before.
         self._rooms: dict[int, _Room] = {}
@@ -69,25 +76,31 @@ class Stepper:
         return found
 
     def step(self, tokens: Array, state: Array, sources: Array) -> tuple[Array, Array, Array]:
-        """Logits, or log-probabilities, (N, V); the state; and where each row looked (N, S)."""
+        """Log-probabilities (N, V); the state; and where each row looked (N, S)."""
         decoder, rows = self.decoder, len(tokens)
         if state.shape[1] != rows or len(sources) != rows:
             raise ValueError(f"the state of {len(sources)} rows must have shape (1, {rows}, W), got {state.shape}")
         room = self._rooms.pop(rows, None) or self._room(rows)
-        frame = room.frame
-        embedded = decoder.embedding(tokens)[:, None]
-        frame.x[..., : embedded.shape[2]] = embedded
+        frame, size = room.frame, self._table.shape[1]
+        x = frame.x[:, 0]
+        embed(self._table, tokens, x)
         if decoder.context == "every":
-            frame.x[:, 0, embedded.shape[2] :][:, : self.context.shape[1]] = self.context[sources]
+            x[:, size : size + self.context.shape[1]] = self.context[sources]
         for part, columns in room.before:
             part[...] = state[0, :, columns]
         frame.loop.forward(room.begin, room.end, sources)
-        logits = decoder.output(frame.read(decoder.combine))
+        if self._combine is not None:
+            multiply(self._combine, frame.both[:, 0], room.read)
+        log_probs = np.empty((rows, self._output.columns), x.dtype)
+        multiply(self._output, room.read, log_probs)
         if self._tokens is not None:
-            logits = _copying.run(decoder, logits, frame.both, frame.weights, embedded, self._tokens[sources])
+            held, embedded = self._tokens[sources], frame.x[..., :size]
+            mixed = _copying.run(decoder, log_probs[:, None], frame.both, frame.weights, embedded, held)
+            log_probs = np.ascontiguousarray(mixed[:, 0])
+        log_softmax(log_probs)
         after, weights = np.concatenate(room.after, axis=1)[None], frame.weights[:, 0].copy()
         self._rooms = {rows: room}
-        return logits[:, 0], after, weights
+        return log_probs, after, weights
 
     def _room(self, rows: int) -> _Room:
         decoder = self.decoder
@@ -105,4 +118,5 @@ class Stepper:
             after.append(frame.coverage[:, 1])
         ends = np.cumsum([0, *(array.shape[1] for array in first)]).tolist()
         places = [slice(a, b) for a, b in itertools.pairwise(ends)]
-        return _Room(frame, begin, end, list(zip(first, places, strict=True)), after)
+        read = np.zeros((rows, decoder.combine.out_features), dtype) if frame.mixed is None else frame.mixed[:, 0]
+        return _Room(frame, begin, end, list(zip(first, places, strict=True)), after, read)
