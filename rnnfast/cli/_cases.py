@@ -82,6 +82,39 @@ class Case(NamedTuple):
             total += 2.0 * len(ends) * steps * ops.GATES[self.kind] * self.H * (inputs + self.H)
         return 3 * total if self.mode == "training" else total
 
+    def limit(self, peak: float, reading: Callable[[float], float]) -> float:
+        """The seconds that a call takes at least: a roofline.
+
+        Products of all steps at once are as fast as the multipliers. A step reads the recurrent weights once, or all
+        weights where a call is a step: it takes as long as the multipliers, or the cache that holds them, need.
+
+        Parameters
+        ----------
+        peak : float
+            Floating-point operations in a second.
+        reading : callable
+            Bytes that can be read in a second, of so many.
+        """
+        lengths, total = self.lengths, 0.0
+        rows = np.full(self.T, self.B) if lengths is None else (np.arange(self.T)[:, None] < lengths).sum(axis=1)
+        size = np.dtype(self.dtype).itemsize
+        whole = sum(inputs + recurrent for inputs, recurrent in self._weights())
+        if self.mode == "step":
+            return max(2 * self.B * whole / peak, whole * size / reading(whole * size))
+        for inputs, recurrent in self._weights():
+            steps = np.maximum(2 * rows * recurrent / peak, recurrent * size / reading(recurrent * size)).sum()
+            every = 2 * rows.sum() / peak
+            total += every * inputs + steps
+            if self.mode == "training":
+                total += every * (2 * inputs + recurrent) + steps
+        return float(total)
+
+    def _weights(self) -> list[tuple[int, int]]:
+        """How many weights each direction of each layer has, for the inputs and for the state."""
+        height = ops.GATES[self.kind] * self.H
+        sizes = [self.outputs if layer else self.I for layer, ends in enumerate(self.stack) for _ in ends]
+        return [(height * inputs, height * self.H) for inputs in sizes]
+
     @property
     def name(self) -> str:
         """The case in one word."""

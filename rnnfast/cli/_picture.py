@@ -17,7 +17,9 @@ def check_installed() -> None:
 
 
 def draw(config: Mapping[str, str], rows: Sequence[Mapping[str, Any]], path: Path) -> None:
-    """Draw two panels: ratios by row, on a logarithmic axis, and fractions of the multiply-add peak by row.
+    """Draw two panels: ratios by row, on a logarithmic axis; and fractions of the multiply-add peak by row.
+
+    Beside the fractions stands what the multipliers and the cache that holds the weights allow.
 
     Parameters
     ----------
@@ -42,7 +44,10 @@ def draw(config: Mapping[str, str], rows: Sequence[Mapping[str, Any]], path: Pat
         style |= {"marker": "D", "zorder": 3} if name == "rnnfast" else {"marker": "o", "alpha": 0.75}
         ratios.scatter([row["ratio"][name] for row in taken], places, **style)
         fractions = [row["peak_fraction"] * row["seconds"]["rnnfast"] / row["seconds"][name] for row in taken]
-        peaks.scatter([100 * fraction for fraction in fractions], places, **style)
+        peaks.scatter([100 * fraction for fraction in fractions], places, **{**style, "label": None})
+    limits = [100 * row["operations"] / row["limit"] / row["peak"] for row in rows]
+    peaks.scatter(limits, range(len(rows)), marker="|", s=80, color="black", label="limit: multipliers and caches")
+    peaks.legend(fontsize=8, loc="lower left")
     ratios.set(xscale="log", xlabel="times as long as rnnfast", yticks=range(len(rows)))
     ratios.set_yticklabels([row["name"] for row in rows], fontsize=8)
     ratios.axvline(1, color="grey", linewidth=0.8)

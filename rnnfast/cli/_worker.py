@@ -2,7 +2,8 @@
 
 `python -m rnnfast.cli._worker MODULE THREADS` answers pickled requests on its standard input, one after the other:
 ("make", case) with the result to compare, or None; ("time",) with the seconds of one call; ("peak", dtype) with this
-thread's multiply-adds in a second. While it waits it does nothing: the parent times one system at a time.
+thread's multiply-adds in a second; ("read", size) with the bytes that it reads in a second of so many. While it waits
+it does nothing: the parent times one system at a time.
 """
 
 from __future__ import annotations
@@ -138,6 +139,8 @@ def serve(module: str, threads: int) -> None:
         nonlocal made, calls
         if what == "peak":
             return _runtime.fma_rate(*given)
+        if what == "read":
+            return _runtime.read_rate(*given)
         if what == "time":
             seconds(made.call, 1 + calls // 10)
             return seconds(made.call, calls)

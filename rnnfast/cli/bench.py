@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
 import json
 import os
 import platform
@@ -85,7 +86,7 @@ def run(args: argparse.Namespace) -> int:
     config = names | _config(args.threads)
     print("; ".join(f"{name} {value}" for name, value in config.items()))
     rivals = [name for name in names if name != "rnnfast"]
-    headings = f"{'':{_NAME}} {'rnnfast':>10} {'GFLOP/s':>8} {'of peak':>8} {'best library':>{_CELL}}"
+    headings = f"{'':{_NAME}} {'rnnfast':>10} {'GFLOP/s':>8} {'of peak':>8} {'of limit':>9} {'best library':>{_CELL}}"
     print(headings + "".join(f" {name:>{_CELL}}" for name in rivals), flush=True)
     rows: list[dict[str, Any]] = []
     with contextlib.ExitStack() as stack:
@@ -94,6 +95,7 @@ def run(args: argparse.Namespace) -> int:
             rows.append(_measure(case, workers, args.rounds))
             print(_line(rows[-1], rivals), flush=True)
     print("Ratios: how many times longer the other takes. NumPy, numba, oneDNN's primitives: no libraries of layers.")
+    print("Of limit: of the speed that multipliers and the cache that holds the weights allow, both measured here.")
     config["peak"] = f"{median(row['peak'] for row in rows) / 1e9:.0f} GFLOP/s"
     whole = {"config": config, "rounds": args.rounds, "results": rows}
     if output is not None:
@@ -182,9 +184,11 @@ def _measure(case: Case, workers: dict[str, Worker], rounds: int) -> dict[str, A
         except (WorkerError, ArithmeticError) as error:
             failed(name, error)
     peaks: list[float] = []
+    limits: list[float] = []
     times: list[dict[str, float]] = []
     for _ in range(rounds):
         peaks.append(workers["rnnfast"].ask("peak", case.dtype) * workers["rnnfast"].threads)
+        limits.append(case.limit(peaks[-1], functools.cache(functools.partial(_reading, workers["rnnfast"]))))
         times.append({})
         for name in list(here):
             try:
@@ -208,10 +212,17 @@ def _measure(case: Case, workers: dict[str, Worker], rounds: int) -> dict[str, A
         "gflops": case.operations / seconds[0] / 1e9,
         "peak": median(peaks),
         "peak_fraction": median(fractions),
+        "limit": median(limits),
+        "limit_fraction": median(limit / of["rnnfast"] for limit, of in zip(limits, times, strict=True)),
         **best,
         "absent": absent,
         "rounds": times,
     }
+
+
+def _reading(worker: Worker, size: float) -> float:
+    """The bytes that all threads read in a second, each its part of so many."""
+    return worker.ask("read", max(1024, int(size) // worker.threads)) * worker.threads
 
 
 def _line(row: dict[str, Any], rivals: list[str]) -> str:
@@ -225,7 +236,8 @@ def _line(row: dict[str, Any], rivals: list[str]) -> str:
         else ("failed" if name in row["absent"] else "-")
         for name in rivals
     ]
-    ours = f"{duration(row['seconds']['rnnfast']):>10} {row['gflops']:8.1f} {row['peak_fraction']:8.0%}"
+    ours = f"{duration(row['seconds']['rnnfast']):>10} {row['gflops']:8.1f}"
+    ours += f" {row['peak_fraction']:8.0%} {row['limit_fraction']:9.0%}"
     return f"{row['name']:{_NAME}} {ours}" + "".join(f" {cell:>{_CELL}}" for cell in cells)
 
 

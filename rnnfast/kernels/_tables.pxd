@@ -10,6 +10,7 @@ cdef extern from "kernels.h":
     enum: MAX_SLOTS
     enum: PLAIN_WIDTH
     enum: FMA_CHAINS
+    enum: READ_LINES
     enum: CELL_RNN_TANH
     enum: CELL_RNN_RELU
     enum: CELL_RNN_IDENTITY
@@ -149,6 +150,7 @@ cdef extern from "kernels.h":
         void join_norms(const step *s, ptrdiff_t count, ptrdiff_t vectors, int slots) noexcept nogil
         void split_norms(const step *s, ptrdiff_t count, ptrdiff_t units, ptrdiff_t vectors, const phase *p) noexcept nogil
         double fma_chains(ptrdiff_t rounds) noexcept nogil
+        double read_vectors(const void *start, ptrdiff_t count) noexcept nogil
         passes passes
         norms norms
         attention attention

@@ -159,6 +159,29 @@ def test_operations_are_counted():
     assert 6 * 5 <= ragged.lengths.sum() < 6 * 9
 
 
+def test_the_limit_is_a_roofline():
+    def endless(size):
+        return 1e30
+
+    for case in CASES:
+        assert case.limit(10.0, endless) == pytest.approx(case.operations / 10.0)
+    # Where reading takes longer, each step reads the recurrent weights, and a single step all weights.
+    asked = []
+
+    def slow(size):
+        asked.append(size)
+        return 2.0
+
+    assert Case("lstm", "forward", 1, 4, 5, 7).limit(1e9, slow) == pytest.approx(4 * 4 * 7 * 7 * 4 / 2)
+    assert Case("gru", "training", 1, 4, 5, 7, "float64").limit(1e9, slow) == pytest.approx(2 * 4 * 3 * 7 * 7 * 8 / 2)
+    assert Case("rnn", "step", 1, 1, 5, 7).limit(1e9, slow) == pytest.approx(7 * (5 + 7) * 4 / 2)
+    assert asked == [4 * 7 * 7 * 4, 3 * 7 * 7 * 8, 7 * (5 + 7) * 4]
+    # What is the longer of both counts, step by step.
+    assert Case("rnn", "forward", 10, 3, 5, 7).limit(1.0, lambda size: 0.2) == 2 * 3 * 10 * 7 * (5 + 7)
+    two = Case("rnn", "forward", 2, 3, 5, 7).limit(1.0, lambda size: 0.2)
+    assert two == pytest.approx(2 * 3 * 2 * 7 * 5 + 3 * 7 * 7 * 4 / 0.2)
+
+
 def test_interleaved_rounds_and_medians():
     calls = []
     rounds = interleaved([lambda: calls.append("a"), lambda: calls.append("b")], 3)
@@ -224,6 +247,7 @@ def test_table_and_file(fake, tmp_path, capsys):
         assert len(row["rounds"]) == 2
         assert row["peak"] > 0
         assert row["peak_fraction"] > 0
+        assert row["limit_fraction"] > 0
     good = rows["forward-rnn-B2-T3-I8-H8"]
     assert good["best_library"] == good["best_rival"] == "fake"
     assert good["absent"] == {}

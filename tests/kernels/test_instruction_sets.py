@@ -111,6 +111,15 @@ def test_the_peak_of_multiply_adds():
     assert 1e6 < single < 1e13
 
 
+def test_the_rate_of_reading():
+    near, far = _runtime.read_rate(16 << 10, 0.01), _runtime.read_rate(256 << 20, 0.01)
+    assert 1e7 < far < 2 * near < 1e13
+    assert _runtime.read_rate(1024, 0.001) > 1e7
+    for arguments, message in (((1000,), "from 1024 to"), ((4096, 0.0), "seconds must be above 0")):
+        with pytest.raises(ValueError, match=message):
+            _runtime.read_rate(*arguments)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [(("float16",), "'float16'"), (("float32", 0.0), "0.0"), (("float64", 11.0), "at most 10")],

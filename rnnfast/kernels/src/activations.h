@@ -40,6 +40,7 @@ static void clip_row(double clip, real *at, ptrdiff_t stride, ptrdiff_t vectors)
 #define EACH_VECTOR(expression) \
     for (ptrdiff_t v = 0; v < vectors; v++) { \
         vec y = vload(at + v * stride), d = vload(gradient + v * LANES); \
+        (void)y; \
         vstore(at + v * stride, expression); \
     } \
     break

@@ -18,6 +18,8 @@
 #define PLAIN_WIDTH 4
 /* Independent chains of `fma_chains`. */
 #define FMA_CHAINS 12
+/* Vectors in a row of `read_vectors`. */
+#define READ_LINES 8
 
 /* Rows of a matrix: one pointer each, or a base and a stride where `each` is NULL. */
 struct rows {
@@ -155,6 +157,8 @@ typedef struct kernel_table {
     void (*split_norms)(const struct step *step, ptrdiff_t count, ptrdiff_t units, ptrdiff_t vectors, const struct phase *phase);
     /* `rounds` vector multiply-adds in each of FMA_CHAINS chains, in registers. */
     double (*fma_chains)(ptrdiff_t rounds);
+    /* The sum of count * READ_LINES vectors, which lie one after the other. */
+    double (*read_vectors)(const void *start, ptrdiff_t count);
     struct passes passes;
     struct norms norms;
     struct attention attention;

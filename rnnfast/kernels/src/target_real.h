@@ -18,7 +18,7 @@ const kernel_table JOIN(TARGET, NAME(kernels)) = {
     &cells[7], &cells[8], &cells[9], &cells[10], &cells[11], &cells[12]}, &NAME(projection_phase),
     multiply, pack_columns, pack_rows, transpose, store_rows, load_rows, add_rows, fill_slot, scale_rows,
     normalise, join_norms, split_norms,
-    NAME(fma_chains), PASSES_TABLE, NORMS_TABLE, ATTENTION_TABLE,
+    NAME(fma_chains), NAME(read_vectors), PASSES_TABLE, NORMS_TABLE, ATTENTION_TABLE,
 };
 #undef ATTENTION_TABLE
 #undef LANES
