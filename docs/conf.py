@@ -79,6 +79,11 @@ def as_markup(app, what, name, value, options, lines):
     lines[:] = found
 
 
+def is_theirs(app, what, name, member, skip, options):
+    """Leave out what a class of ours has from a package that is optional: it is described there."""
+    return True if (getattr(member, "__module__", None) or "").partition(".")[0] in OPTIONAL else None
+
+
 def list_others(app, docname, source):
     """In the place of OTHER_PAGES in the index: the pages that it does not name."""
     if docname == "index":
@@ -100,7 +105,8 @@ with mock(autodoc_mock_imports):
 
 
 def setup(app):
-    """Docstrings, the index, and the check."""
+    """Docstrings, members, the index, and the check."""
     app.connect("autodoc-process-docstring", as_markup, priority=1)  # before numpydoc
+    app.connect("autodoc-skip-member", is_theirs)
     app.connect("source-read", list_others)
     app.connect("build-finished", check_names)

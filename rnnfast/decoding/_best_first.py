@@ -31,7 +31,7 @@ def best_first(model: Any, batch: Any, beam_size: int, limits: Limits) -> list[l
     """
     assert limits.stop is not None
     tokens, state = model.start(batch)
-    kept, looked = model.beginnings(state), []
+    kept, looked = model.beginnings(state), list[Any]()
     shortest, longest = min(limits.min_length, _MOST), min(limits.max_length, _MOST)
     frontier = Frontier(tokens, beam_size, limits.stop, shortest, longest)
     step = 0

@@ -53,6 +53,7 @@ def step(decoder: Decoder, tokens: Array, position: Position) -> tuple[Array, Po
     embedded = decoder.embedding(tokens)[:, None]
     x = decoder.beside(embedded, position.context)
     both = weights = None
+    looked: Array | None = None
     read, recurrent = decoder.recurrent.run(x, position.recurrent)
     if decoder.attention is not None and decoder.combine is not None:
         assert position.memory is not None
@@ -60,11 +61,11 @@ def step(decoder: Decoder, tokens: Array, position: Position) -> tuple[Array, Po
         query = read[:, 0].reshape(M, -1, read.shape[2])
         context, weights = decoder.attention(query, position.memory, lengths=position.lengths)
         both = np.concatenate([context.reshape(len(read), 1, -1), read], axis=-1)
-        read, weights = decoder.combine(both), weights.reshape(len(read), 1, S)
+        read, looked = decoder.combine(both), weights.reshape(len(read), S)
+        weights = looked[:, None]
     logits = decoder.output(read)
     if position.tokens is not None:
         logits = _copying.run(decoder, logits, both, weights, embedded, position.tokens[position.sources])
-    looked = None if weights is None else weights[:, 0]
     return log_softmax(logits[:, 0]), position._replace(recurrent=recurrent, weights=looked)
 
 
