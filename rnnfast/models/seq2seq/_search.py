@@ -48,8 +48,8 @@ def start(decoder: Decoder, source: Source, rows: int) -> tuple[Array, Position]
 def step(decoder: Decoder, tokens: Array, position: Position) -> tuple[Array, Position]:
     """Log-probabilities (N, V) after one more token each."""
     if isinstance(position.memory, Stepper):
-        log_probs, state, looked = position.memory.step(tokens, position.recurrent, position.sources)
-        return log_probs, position._replace(recurrent=state, weights=looked)
+        log_probs, state, attended = position.memory.step(tokens, position.recurrent, position.sources)
+        return log_probs, position._replace(recurrent=state, weights=attended)
     embedded = decoder.embedding(tokens)[:, None]
     x = decoder.beside(embedded, position.context)
     both = weights = None
