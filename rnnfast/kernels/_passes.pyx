@@ -23,7 +23,7 @@ cnp.import_array()
 
 cdef extern from "random.h" nogil:
     enum: PHILOX_BATCH
-    void philox(uint32_t (*numbers)[PHILOX_BATCH], uint32_t first, uint32_t c1, uint32_t c2, uint32_t c3, uint64_t key)
+    void philox(uint32_t *numbers, uint32_t first, uint32_t c1, uint32_t c2, uint32_t c3, uint64_t key)
 
 
 cdef enum:
@@ -388,6 +388,6 @@ def dropout(x, double p, key, stream, out=None):
 
 def _philox(counter, key):
     """The four words at a counter (four words), for the published test vectors."""
-    cdef uint32_t numbers[4][PHILOX_BATCH]
+    cdef uint32_t numbers[4 * PHILOX_BATCH]
     philox(numbers, counter[0], counter[1], counter[2], counter[3], key)
-    return [numbers[word][0] for word in range(4)]
+    return [numbers[word] for word in range(4)]

@@ -166,15 +166,18 @@ static void NAME(pass_dropout)(void *to_, const void *from_, ptrdiff_t units, ui
     real *to = to_;
     const real *from = from_;
     const real scale = (real)options->scale;
+    const uint32_t threshold = options->threshold;
+    if (scale == 0) {
+        memset(to, 0, (size_t)units * sizeof(real));
+        return;
+    }
     for (ptrdiff_t first = 0; first < units; first += 4 * PHILOX_BATCH) {
-        uint32_t numbers[4][PHILOX_BATCH];
-        real factors[4 * PHILOX_BATCH], values[4 * PHILOX_BATCH] = {0};
+        uint32_t numbers[4 * PHILOX_BATCH];
+        real values[4 * PHILOX_BATCH] = {0};
         ptrdiff_t length = units - first < 4 * PHILOX_BATCH ? units - first : 4 * PHILOX_BATCH;
         philox(numbers, (uint32_t)(first / 4), step, row, options->stream, options->key);
         memcpy(values, from + first, (size_t)length * sizeof(real));
-        for (int j = 0; j < PHILOX_BATCH; j++)
-            for (int w = 0; w < 4; w++) factors[4 * j + w] = numbers[w][j] >= options->threshold ? scale : 0;
-        for (int j = 0; j < 4 * PHILOX_BATCH; j++) values[j] = factors[j] != 0 ? values[j] * factors[j] : 0;
+        for (int j = 0; j < 4 * PHILOX_BATCH; j++) values[j] = numbers[j] >= threshold ? values[j] * scale : 0;
         memcpy(to + first, values, (size_t)length * sizeof(real));
     }
 }

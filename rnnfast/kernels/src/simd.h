@@ -17,6 +17,20 @@
 #include <arm_neon.h>
 #endif
 #define INLINE static inline __attribute__((always_inline))
+
+/* Words of 32 bits in lanes of 64, and the products of the words: all that random numbers need. */
+typedef uint64_t wide __attribute__((vector_size(VECTOR_BYTES)));
+INLINE wide multiply_words(wide a, wide b) {
+#if VECTOR_BYTES == 64 && defined(__AVX512F__)
+    return (wide)_mm512_mul_epu32((__m512i)a, (__m512i)b);
+#elif VECTOR_BYTES == 32 && defined(__AVX2__)
+    return (wide)_mm256_mul_epu32((__m256i)a, (__m256i)b);
+#elif VECTOR_BYTES == 16 && defined(__SSE2__)
+    return (wide)_mm_mul_epu32((__m128i)a, (__m128i)b);
+#else
+    return (a & UINT32_MAX) * (b & UINT32_MAX);
+#endif
+}
 #endif
 
 #define vec NAME(vec)
