@@ -66,8 +66,8 @@ def optimized(level: str) -> list[str]:
     return [flag.replace("-O3", level) for flag in flags]
 
 
-# On x86-64 the portable code is there to be compared with; nobody is served by it.
-small_libraries = {"generic"} if x86 else set()
+# On x86-64 the portable code is there to be compared with, and few processors are left that have no AVX2.
+levels = {"generic": "-Os", "sse2": "-O2"} if x86 else {}
 # These wait for Python or for the libraries: measured, they are as fast.
 small_extensions = {"_frontier", "_losses", "_norms", "_passes", "_threads", "_trace", "_updates"}
 
@@ -82,7 +82,7 @@ libraries = [
             "include_dirs": [SOURCE],
             "macros": macros,
             "cflags": [
-                *optimized("-Os" if name in small_libraries else "-O3"),
+                *optimized(levels.get(name, "-O3")),
                 *extra,
                 *([] if sys.platform == "win32" else ["-fPIC"]),
             ],

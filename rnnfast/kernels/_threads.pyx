@@ -2,9 +2,10 @@
 
 import operator
 import os
-from pathlib import Path, PurePosixPath
 
 import numpy as np
+
+from rnnfast.kernels._processors import processors as processors_here
 
 from cpython.exc cimport PyErr_CheckSignals
 from cpython.ref cimport Py_DECREF, Py_INCREF
@@ -212,47 +213,8 @@ def get_num_threads():
     return pool_get_threads()
 
 
-def _processors(root="/"):
-    """Processors this process may use: its affinity, and on Linux no more than its control groups' quota (whole
-    processors, at least one)."""
-    number = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(number, int(_quota(root))))
-
-
-def _quota(root):
-    """The tightest quota, in processors, of this process's control groups and those above them; a large number
-    where there is none. `root` is the folder that holds proc and sys."""
-    root = Path(root)
-    quota = 1e6
-    for line in _read(root / "proc/self/cgroup").splitlines():
-        _, controllers, path = line.split(":", 2)
-        if controllers == "":
-            mounts = ["sys/fs/cgroup", "sys/fs/cgroup/unified"]
-        elif "cpu" in controllers.split(","):
-            mounts = ["sys/fs/cgroup/cpu", f"sys/fs/cgroup/{controllers}"]
-        else:
-            continue
-        path = PurePosixPath(path)
-        for mount in mounts:
-            for group in (path, *path.parents):
-                folder = root / mount / str(group).lstrip("/")
-                limit = _read(folder / "cpu.max") or (
-                    _read(folder / "cpu.cfs_quota_us") + " " + _read(folder / "cpu.cfs_period_us"))
-                words = limit.split()
-                if len(words) == 2 and words[0].isdigit() and words[1].isdigit() and int(words[1]) > 0:
-                    quota = min(quota, int(words[0]) / int(words[1]))
-    return quota
-
-
-def _read(path):
-    try:
-        return path.read_text()
-    except (OSError, UnicodeDecodeError):
-        return ""
-
-
 def _start():
-    processors = min(_processors(), POOL_MAX_THREADS)
+    processors = min(processors_here(), POOL_MAX_THREADS)
     pool_set_processors(processors)
     wish = os.environ.get("RNNFAST_NUM_THREADS", "").strip()
     if not wish:

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rnnfast.kernels import _threads
+from rnnfast.kernels import _processors, _threads
 
 LONG_WAIT = 20.0
 
@@ -128,7 +128,7 @@ def test_numbers_are_kept(number):
 def test_environment_sets_the_default():
     program = "from rnnfast.kernels import _threads; print(_threads.get_num_threads())"
     assert run_program(program, RNNFAST_NUM_THREADS="5").stdout == "5\n"
-    assert run_program(program, RNNFAST_NUM_THREADS="").stdout == f"{_threads._processors()}\n"
+    assert run_program(program, RNNFAST_NUM_THREADS="").stdout == f"{_processors.processors()}\n"
 
 
 @pytest.mark.parametrize("wrong", ["0", "-2", "two", "1.5", "4096"])
@@ -177,13 +177,13 @@ def test_control_group_quota(tmp_path, cgroup, limits, quota):
     write(tmp_path / "proc/self/cgroup", cgroup)
     for name, limit in limits.items():
         write(tmp_path / "sys/fs/cgroup" / name, limit)
-    assert _threads._quota(tmp_path) == quota
-    assert 1 <= _threads._processors(tmp_path) <= max(1, int(quota))
+    assert _processors.quota(tmp_path) == quota
+    assert 1 <= _processors.processors(tmp_path) <= max(1, int(quota))
 
 
 def test_no_control_groups(tmp_path):
-    assert _threads._quota(tmp_path) == 1e6
-    assert _threads._processors(tmp_path) == _threads._processors(tmp_path / "nowhere") >= 1
+    assert _processors.quota(tmp_path) == 1e6
+    assert _processors.processors(tmp_path) == _processors.processors(tmp_path / "nowhere") >= 1
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
