@@ -140,6 +140,7 @@ setup(
             extension("_segments"),
             extension("_recurrent"),
             extension("_gradients"),
+            extension("_weight_gradients"),
             extension("_trace"),
             extension("_step"),
             extension("_stream"),

@@ -19,7 +19,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 HEADER = (ROOT / "rnnfast/kernels/src/fault.h").read_text()
 FAULTS = [name.lower() for name in re.findall(r"^ +FAULT_(\w+)", HEADER, re.MULTILINE)]  # in order; the first is none
-MODULES = ("_packed", "_gradients")  # the modules that know of faults
+MODULES = ("_packed", "_gradients", "_weight_gradients")  # the modules that know of faults
 TESTS = ("tests/kernels/test_recurrent_forward.py", "tests/kernels/test_recurrent_backward.py")
 
 

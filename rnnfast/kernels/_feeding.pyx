@@ -12,9 +12,7 @@ from libc.string cimport memcpy, memset
 import numpy as np
 
 from rnnfast.kernels._attention cimport Look, Memory, attend, attend_back, look_scratch, row_of
-from rnnfast.kernels._gradients cimport (
-    Backward, Division, Sums, input_rows, lay_carry, loop_rows, plan_backward, weight_units,
-)
+from rnnfast.kernels._gradients cimport Division, lay_carry, loop_rows, plan_backward
 from rnnfast.kernels._linear cimport Affine, PackedMatrix, affine_rows
 from rnnfast.kernels._memory cimport Buffer, times
 from rnnfast.kernels._packed cimport Packed, option_scratch, output_bytes
@@ -26,6 +24,7 @@ from rnnfast.kernels._segments cimport lay_out
 from rnnfast.kernels._tables cimport denormals_flush, denormals_restore, kernel_table, rows
 from rnnfast.kernels._team cimport MAX_WORKERS, Team, gather
 from rnnfast.kernels._threads cimport Interrupt, end_watch, interrupted, run, watch
+from rnnfast.kernels._weight_gradients cimport Backward, Sums, input_rows, weight_units
 
 cnp.import_array()
 

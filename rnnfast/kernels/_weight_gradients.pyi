@@ -1,0 +1,1 @@
+# Nothing for Python: other modules cimport what follows the backward loop.
