@@ -30,7 +30,7 @@ class _Room(NamedTuple):
 
 
 class Stepper:
-    """Steps of hypotheses of M sources, with the weights as they are now.
+    """Steps of hypotheses of M sources. The weights must not change meanwhile.
 
     A whole state is one array (1, N, W): of each of N rows h, and c of an LSTM, of each level, h~ where it is fed, and
     the coverage. Threads may step side by side.
