@@ -67,9 +67,9 @@ def optimized(level: str) -> list[str]:
 
 
 # On x86-64 the portable code is there to be compared with, and few processors are left that have no AVX2.
-levels = {"generic": "-Os", "sse2": "-O2"} if x86 else {}
+levels = {"generic": "-Os", "sse2": "-Os"} if x86 else {}
 # These wait for Python or for the libraries: measured, they are as fast.
-small_extensions = {"_frontier", "_losses", "_norms", "_passes", "_threads", "_trace", "_updates"}
+small_extensions = {"_frontier", "_losses", "_norms", "_packed", "_passes", "_threads", "_trace", "_updates"}
 
 headers = sorted(os.path.join(SOURCE, name) for name in os.listdir(SOURCE) if name.endswith(".h"))
 targets = {"generic": []} | ({"sse2": [], **sets} if x86 else {"neon": []} if arm64 else {})
