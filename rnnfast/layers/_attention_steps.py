@@ -48,7 +48,17 @@ class Reading:
         if not self.additive:
             return None
         bias = self.params["bias"] if self.attention.kind == "normed" else None
-        return ops.pack_linear(self.params["weight_query"], bias)
+        return self._packed("query", self.params["weight_query"], bias)
+
+    def _packed(self, name: str, weight: Array, bias: Array | None = None) -> Any:
+        """A matrix in the kernels' layout, made anew when the parameters have changed."""
+        assert self.attention.block is not None
+        cached, version = self.attention._cache_packed, self.attention.block.version
+        if cached is None or cached[0] != version:
+            cached = self.attention._cache_packed = (version, {})
+        if name not in cached[1]:
+            cached[1][name] = ops.pack_linear(weight, bias)
+        return cached[1][name]
 
     def query_back(self) -> Any:
         """The way back."""
@@ -71,10 +81,9 @@ class Reading:
             beyond = _check.padding(sequence_lengths(lengths, (B, S)), (B, S))
             memory = memory if beyond is None else np.where(beyond[..., None], 0, memory)
         self.memory = memory
-        if attention.kind == "general":
-            return ops.linear(memory, self.params["weight"].T), memory
-        if self.additive:
-            return ops.linear(memory, self.params["weight_key"]), memory
+        if attention.kind == "general" or self.additive:
+            weight = self.params["weight_key"] if self.additive else self.params["weight"].T
+            return ops.linear(memory, weight, packed=self._packed("key", weight)), memory
         if attention.num_positions is not None:
             attention._check_positions(S)
             weight = self.params["weight"][:S]

@@ -72,6 +72,7 @@ class Attention(ManyInputs):
     """
 
     side_outputs = ("weights",)
+    _cache_packed: tuple[int, dict[str, Any]] | None = None
 
     def __init__(
         self,
