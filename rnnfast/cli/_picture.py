@@ -51,7 +51,7 @@ def draw(config: Mapping[str, str], rows: Sequence[Mapping[str, Any]], path: Pat
     ratios.set(xscale="log", xlabel="times as long as rnnfast", yticks=range(len(rows)))
     ratios.set_yticklabels([row["name"] for row in rows], fontsize=8)
     ratios.axvline(1, color="grey", linewidth=0.8)
-    peaks.set(xlabel="% of the peak of multiply-adds in registers", xlim=(0, 100))
+    peaks.set(xlabel="% of the peak of multiply-adds in registers", xlim=(0, 103))
     peaks.axvline(100, color="grey", linewidth=0.8)
     for axes in (ratios, peaks):
         axes.grid(alpha=0.3)
