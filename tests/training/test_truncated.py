@@ -1,10 +1,9 @@
-import os
 import subprocess
 import sys
 
 import numpy as np
 import pytest
-from checks import relative_error
+from checks import SANITIZED, relative_error
 from layer_checks import flatten, randomise
 
 from rnnfast.layers import GRU, LSTM, RNN, ActivityRegularizer, Embedding, Last, Linear
@@ -227,7 +226,7 @@ print(-train(500) + train(20_000))
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the peak of a process's memory is asked for in another way")
-@pytest.mark.skipif("asan" in os.environ.get("LD_PRELOAD", ""), reason="the sanitizer holds back what has been freed")
+@pytest.mark.skipif(SANITIZED, reason="the sanitizer holds back what has been freed")
 def test_memory_is_that_of_a_window():
     def growth(k):
         return int(subprocess.run([sys.executable, "-c", MEMORY, k], capture_output=True, check=True).stdout)
