@@ -75,11 +75,9 @@ class Case(NamedTuple):
     @property
     def operations(self) -> float:
         """Floating-point operations of the matrix products of one call."""
-        lengths, total = self.lengths, 0.0
+        lengths = self.lengths
         steps = self.B * self.T if lengths is None else int(lengths.sum())
-        for layer, ends in enumerate(self.stack):
-            inputs = self.outputs if layer else self.I
-            total += 2.0 * len(ends) * steps * ops.GATES[self.kind] * self.H * (inputs + self.H)
+        total = 2.0 * steps * sum(inputs + recurrent for inputs, recurrent in self._weights())
         return 3 * total if self.mode == "training" else total
 
     def limit(self, peak: float, reading: Callable[[float], float]) -> float:

@@ -35,12 +35,12 @@ cdef struct Search:
     # Log-probabilities of the likeliest continuations of each, falling, and their tokens.
     double *values
     int64_t *continuations
+    # Each row has room for so many beginnings, and for so many lengths.
+    ptrdiff_t room
     # For each row a heap of numbers of beginnings, the next one at its top.
-    ptrdiff_t heap_room
     int64_t *heaps
     ptrdiff_t *heap_sizes
     # For each row, by length, how many came out of its heap, and how many of them went on.
-    ptrdiff_t lengths
     int32_t *seen
     int32_t *gone_on
     # For each row the beginning that its best hypothesis ends after, or -1; and its score.
@@ -56,7 +56,7 @@ cdef bint is_before(const Search *s, int64_t a, int64_t b) noexcept nogil:
 cdef void push(Search *s, ptrdiff_t row, int64_t number) noexcept nogil:
     """Let the next continuation of a beginning wait; the others come after it in any case."""
     cdef Beginning *each = &s.beginnings[number]
-    cdef int64_t *heap = s.heaps + row * s.heap_room
+    cdef int64_t *heap = s.heaps + row * s.room
     cdef ptrdiff_t at = s.heap_sizes[row], above
     if each.which == s.kept or s.values[number * s.kept + each.which] == -INFINITY:
         return
@@ -72,7 +72,7 @@ cdef void push(Search *s, ptrdiff_t row, int64_t number) noexcept nogil:
 
 
 cdef int64_t pop(Search *s, ptrdiff_t row) noexcept nogil:
-    cdef int64_t *heap = s.heaps + row * s.heap_room
+    cdef int64_t *heap = s.heaps + row * s.room
     cdef int64_t top = heap[0], last
     cdef ptrdiff_t at = 0, below, size
     s.heap_sizes[row] -= 1
@@ -104,7 +104,7 @@ cdef bint follow(Search *s, ptrdiff_t row, Beginning *found) noexcept nogil:
         found.parent, found.length, found.score = number, parent.length + 1, score
         parent.which += 1
         push(s, row, number)
-        length = row * s.lengths + found.length
+        length = row * s.room + found.length
         rank = s.seen[length]
         s.seen[length] += 1
         if found.token == s.stop:
@@ -200,7 +200,7 @@ cdef class Frontier:
         cdef ptrdiff_t i
         self.count, self.steps = len(tokens), 0
         s.beam_size, s.kept, s.stop, s.shortest, s.longest = beam_size, beam_size + 1, stop, min_length, max_length
-        s.count, s.heap_room, s.lengths = 0, 0, 0
+        s.count, s.room = 0, 0
         self.heap_sizes = grown(None, times(self.count, sizeof(ptrdiff_t)))
         self.ends, self.scores = grown(None, times(self.count, 8)), grown(None, times(self.count, 8))
         self.chosen = grown(None, times(self.count, sizeof(Beginning)))
@@ -225,17 +225,17 @@ cdef class Frontier:
         s.continuations = <int64_t *>self.continuations.start
         self.steps += 1
         # A row has a beginning for each step at most, and the longest is as long as there were steps.
-        if s.heap_room <= self.steps:
+        if s.room <= self.steps:
             room = 2 * self.steps + 16
             heaps = grown(None, times(self.count, room * 8))
             seen, gone_on = grown(None, times(self.count, room * 4)), grown(None, times(self.count, room * 4))
-            width = s.heap_room
+            width = s.room
             for row in range(self.count if width else 0):
                 memcpy(heaps.start + row * room * 8, self.heaps.start + row * width * 8, width * 8)
                 memcpy(seen.start + row * room * 4, self.seen.start + row * width * 4, width * 4)
                 memcpy(gone_on.start + row * room * 4, self.gone_on.start + row * width * 4, width * 4)
             self.heaps, self.seen, self.gone_on = heaps, seen, gone_on
-            s.heap_room = s.lengths = room
+            s.room = room
             s.heaps = <int64_t *>heaps.start
             s.seen, s.gone_on = <int32_t *>seen.start, <int32_t *>gone_on.start
 

@@ -34,10 +34,7 @@ class _Pooling(WithoutParameters):
         """y (B, F) of x (B, T, F), with T at least 1, where `beyond` (B, T) marks padding; and dx of dy."""
         raise NotImplementedError
 
-    def _apply(self, x: Any, lengths: Any) -> tuple[Array, Callable[[Array], Array]]:
-        x = _check.real(x, None)
-        if x.ndim not in (2, 3):
-            raise ValueError(f"{type(self).__name__}: x must have shape (B, T, F) or (T, F), got {x.shape}")
+    def _apply(self, x: Array, lengths: Any) -> tuple[Array, Callable[[Array], Array]]:
         beyond = _check.padding(lengths, x.shape[:-1])
         batch, shape = (x, x.shape) if x.ndim == 3 else (x[None], x.shape)
         if beyond is not None:

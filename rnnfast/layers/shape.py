@@ -1,5 +1,6 @@
 """The same numbers in another shape."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -7,23 +8,22 @@ import numpy as np
 from rnnfast import ops
 from rnnfast.layers import _check
 from rnnfast.layers._base import Axis, Backward, BackwardOnce, Layer
+from rnnfast.layers._without_parameters import WithoutParameters
 
 
-class Flatten(Layer):
+class Flatten(WithoutParameters):
     """All steps of a sequence side by side: (B, T, F) becomes (B, T·F).
 
     Notes
     -----
-    Given `lengths`, steps beyond a sequence's end are zero in y and in dx. A layer above that has parameters wants one
-    and the same T in every batch.
+    Given `lengths`, steps beyond a sequence's end are zero in y and in dx; without, y is a view of x where NumPy can. A
+    layer above that has parameters wants one and the same T in every batch.
 
     Examples
     --------
     >>> Flatten()(np.ones((2, 3, 4))).shape
     (2, 12)
     """
-
-    works_on_steps = False
 
     def config(self) -> dict[str, Any]:
         """The constructor's arguments: none."""
@@ -40,41 +40,14 @@ class Flatten(Layer):
         """None: there is no time any more."""
         return None
 
-    def _apply(self, x: Any, lengths: Any) -> tuple[np.ndarray, tuple[int, ...], np.ndarray | None]:
-        x = _check.real(x, None)
-        if x.ndim not in (2, 3):
-            raise ValueError(f"Flatten: x must have shape (B, T, F) or (T, F), got {x.shape}")
+    def _apply(self, x: np.ndarray, lengths: Any) -> tuple[np.ndarray, Callable[[np.ndarray], np.ndarray]]:
         beyond = _check.padding(lengths, x.shape[:-1])
-        y = x if beyond is None else np.where(beyond[..., None], 0, x)
-        return y.reshape(*x.shape[:-2], x.shape[-2] * x.shape[-1]), x.shape, beyond
 
-    def __call__(self, x: Any, *, lengths: Any = None) -> np.ndarray:
-        """Inference.
+        def without(array: np.ndarray) -> np.ndarray:
+            return array if beyond is None else np.where(beyond[..., None], 0, array)
 
-        Parameters
-        ----------
-        x : array_like (B, T, F) or (T, F)
-        lengths : array_like of int (B,), optional
-
-        Returns
-        -------
-        numpy.ndarray
-            (B, T·F) or (T·F,); without `lengths` a view of x where NumPy can.
-        """
-        return self._apply(x, lengths)[0]
-
-    def forward(self, x: Any, *, lengths: Any = None, rng: Any = None) -> tuple[np.ndarray, Backward]:
-        """Training: y and `backward(dy, grads=None, need_dx=True) -> dx`."""
-        once = BackwardOnce(self.slots())
-        y, x_shape, beyond = self._apply(x, lengths)
-        shape, dtype = y.shape, y.dtype
-
-        def backward(dy: Any, grads: Any = None, need_dx: bool = True) -> np.ndarray:
-            dx = _check.output_gradient(dy, shape, dtype).reshape(x_shape)
-            once.start()
-            return dx if beyond is None else np.where(beyond[..., None], 0, dx)
-
-        return y, backward
+        shape = x.shape
+        return without(x).reshape(*shape[:-2], shape[-2] * shape[-1]), lambda dy: without(dy.reshape(shape))
 
 
 class Repeat(Layer):

@@ -38,10 +38,7 @@ class _Steps(WithoutParameters):
         """The lengths that hold after this layer."""
         return None if lengths is None else self._steps_of(np.asarray(lengths))
 
-    def _apply(self, x: Any, lengths: Any) -> tuple[Array, Callable[[Array], Array]]:
-        x = _check.real(x, None)
-        if x.ndim not in (2, 3):
-            raise ValueError(f"{type(self).__name__}: x must have shape (B, T, F) or (T, F), got {x.shape}")
+    def _apply(self, x: Array, lengths: Any) -> tuple[Array, Callable[[Array], Array]]:
         shape, batch = x.shape, x if x.ndim == 3 else x[None]
         ends = None if lengths is None else ops.sequence_lengths(lengths, batch.shape[:2])
         y, back = self._compute(batch, np.full(len(batch), batch.shape[1]) if ends is None else ends)

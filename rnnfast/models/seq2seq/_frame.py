@@ -144,7 +144,7 @@ def levels_of(decoder: Any) -> list[tuple[int, Recurrent, Level]]:
     ]
 
 
-def first_states(decoder: Any, given: Any, B: int, dtype: np.dtype) -> list[tuple[Array | None, ...]]:
+def first_states(decoder: Any, given: Any, B: int) -> list[tuple[Array | None, ...]]:
     """Where each level starts, h or h and c of B rows; None is zeros. A state that is not given may be a learned one.
 
     Raises
@@ -155,9 +155,7 @@ def first_states(decoder: Any, given: Any, B: int, dtype: np.dtype) -> list[tupl
     layers = [layer for layer in decoder.recurrent.layers if isinstance(layer, Recurrent)]
     found: list[tuple[Array | None, ...]] = []
     for layer, own in zip(layers, [None] * len(layers) if given is None else given, strict=True):
-        starts = layer._form.enter(own, B, False, "state", dtype)
-        if layer.learned_state and own is None:
-            starts = [direction.initial_state(layer.block, B) for direction in layer._directions]
+        starts, _ = layer._given(own, B, False)
         for start, direction in zip(starts, layer._directions, strict=True):
             arrays = start if isinstance(start, tuple) else (start,) * len(direction.state_sizes)
             found.append(tuple(None if array is None else np.ascontiguousarray(array) for array in arrays))

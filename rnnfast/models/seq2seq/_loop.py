@@ -157,7 +157,7 @@ class Pass:
 
     def _states(self, state: Running, B: int, dtype: np.dtype) -> tuple[list[Any], list[Any]]:
         """Where each level starts, and where its last state is written: the start, to begin with."""
-        initial = first_states(self.decoder, state.recurrent, B, dtype)
+        initial = first_states(self.decoder, state.recurrent, B)
         final: list[Any] = []
         self.rooms, self.learned = [], []
         for i, layer in enumerate(layer for layer in self.decoder.recurrent.layers if isinstance(layer, Recurrent)):

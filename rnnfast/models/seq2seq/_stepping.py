@@ -7,9 +7,10 @@ import numpy as np
 
 from rnnfast.kernels._linear import multiply
 from rnnfast.kernels._stepping import embed, log_softmax
+from rnnfast.layers._attention_steps import Reading
 from rnnfast.models.seq2seq import _copying
 from rnnfast.models.seq2seq._frame import Frame, Part, first_states, levels_of
-from rnnfast.models.seq2seq._loop import Reading, Running, hold
+from rnnfast.models.seq2seq._loop import Running, hold
 
 Array = np.ndarray
 
@@ -66,7 +67,7 @@ class Stepper:
         dtype = self.decoder.attention.dtype
         room = self._room(rows)
         found = np.zeros((1, rows, sum(part.shape[1] for part, _ in room.before)), dtype)
-        given = [array for start in first_states(self.decoder, running.recurrent, rows, dtype) for array in start]
+        given = [array for start in first_states(self.decoder, running.recurrent, rows) for array in start]
         given += [None if running.fed is None else running.fed[0]] * bool(self._fed)
         given += [None if running.coverage is None else running.coverage[0]] * self.decoder.attention.coverage
         for array, (_, columns) in zip(given, room.before, strict=True):
