@@ -287,6 +287,19 @@ def test_copies_are_equal_and_apart(name, i, copier, dtype, tmp_path):
     assert not (before and same(layer, again, given))
 
 
+@each_layer
+def test_a_backward_works_once(name, i):
+    layer = make(name, i)
+    y, backward = layer.forward(*inputs(name, i), **({} if name.endswith("Cell") else {"rng": 1}))
+    dy = np.ones_like(y[0] if isinstance(y, tuple) else y)
+    dy = (dy, dy) if name == "LSTMCell" else dy
+    backward(dy)
+    grads = {key: np.array(value) for key, value in layer.grads.items()}
+    with pytest.raises(RuntimeError, match="works once"):
+        backward(dy)
+    assert all(np.array_equal(layer.grads[key], value) for key, value in grads.items())
+
+
 @copiers
 @each_layer
 def test_what_is_frozen_stays_frozen(name, i, copier, tmp_path):
